@@ -1,0 +1,66 @@
+"""The checks every store makes on names, instants and durations before it writes anything."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from oqron_sql.errors import InvalidInput, InvalidName, NaiveDatetime
+
+NAME_LENGTH = 255
+
+
+def check_name(field: str, value: object) -> str:
+    """Return `value` if every database can store it and compare it byte for byte.
+
+    A name has 1 to 255 characters, no control characters and no lone surrogates.
+
+    Raises:
+        InvalidName: it is not such a string.
+    """
+    if not isinstance(value, str):
+        raise InvalidName(field, value, "must be a string")
+    if not 1 <= len(value) <= NAME_LENGTH:
+        raise InvalidName(field, value, f"must have 1 to {NAME_LENGTH} characters")
+    if any(c < " " or "\ud800" <= c <= "\udfff" for c in value):
+        raise InvalidName(field, value, "must not contain control characters or lone surrogates")
+    return value
+
+
+def check_instant(field: str, value: datetime) -> datetime:
+    """Return `value` if it says which instant it means.
+
+    Raises:
+        NaiveDatetime: it has no time zone.
+        InvalidInput: it is not a datetime.
+    """
+    if not isinstance(value, datetime):
+        raise InvalidInput(field, value, "must be a datetime with a time zone")
+    if value.utcoffset() is None:
+        raise NaiveDatetime(field, value)
+    return value
+
+
+def check_duration(field: str, value: timedelta, *, positive: bool = False) -> timedelta:
+    """Return `value` if it is a span of time that is not negative (or zero, with `positive`).
+
+    Raises:
+        InvalidInput: it is something else.
+    """
+    if not isinstance(value, timedelta):
+        raise InvalidInput(field, value, "must be a timedelta")
+    if value < timedelta(0) or (positive and not value):
+        raise InvalidInput(field, value, "must be positive" if positive else "must not be negative")
+    return value
+
+
+def check_count(field: str, value: int, *, least: int = 0) -> int:
+    """Return `value` if it is a whole number of at least `least`.
+
+    Raises:
+        InvalidInput: it is something else.
+    """
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise InvalidInput(field, value, "must be a whole number")
+    if value < least:
+        raise InvalidInput(field, value, f"must be at least {least}")
+    return value

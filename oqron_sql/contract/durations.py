@@ -1,0 +1,51 @@
+"""Spans of time as people write them."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+
+from oqron_sql.errors import InvalidInput
+
+_UNITS = {
+    "ms": 1, "millisecond": 1, "milliseconds": 1,
+    "s": 1_000, "second": 1_000, "seconds": 1_000,
+    "m": 60_000, "minute": 60_000, "minutes": 60_000,
+    "h": 3_600_000, "hour": 3_600_000, "hours": 3_600_000,
+    "d": 86_400_000, "day": 86_400_000, "days": 86_400_000,
+    "w": 604_800_000, "week": 604_800_000, "weeks": 604_800_000,
+}  # fmt: skip
+_TEXT = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]+)")
+
+
+def parse_duration(value: timedelta | float | str) -> timedelta:
+    """Return the span that a timedelta, a number of seconds or a text like "5 minutes" means.
+
+    Texts are one number and one unit (ms, s, m, h, d, w or their English names), floored to the
+    millisecond, as Conveyor's `parseDelay` reads them.
+
+    Raises:
+        InvalidInput: the text has another form, or the span is negative.
+    """
+    if isinstance(value, timedelta):
+        span = value
+    elif isinstance(value, str):
+        found = _TEXT.fullmatch(value.strip().lower())
+        if not found or found[2] not in _UNITS:
+            raise InvalidInput("duration", value, 'must read like "1.5s", "10 minutes" or "2h"')
+        span = timedelta(milliseconds=int(float(found[1]) * _UNITS[found[2]]))
+    else:
+        span = timedelta(seconds=value)
+    if span < timedelta(0):
+        raise InvalidInput("duration", value, "must not be negative")
+    return span
+
+
+def to_ms(span: timedelta) -> int:
+    """Return `span` in whole milliseconds, rounded down."""
+    return span // timedelta(milliseconds=1)
+
+
+def from_ms(count: int) -> timedelta:
+    """Return a span of `count` milliseconds."""
+    return timedelta(milliseconds=count)

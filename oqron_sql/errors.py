@@ -1,0 +1,174 @@
+"""Every exception this package raises on purpose; facts are attributes, messages say what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+
+class OqronError(Exception):
+    """Base of all errors raised on purpose."""
+
+
+# -- how the store was set up ------------------------------------------------------------------
+
+
+class ConfigurationError(OqronError):
+    """The store was configured in a way that cannot work."""
+
+
+class InvalidPrefix(ConfigurationError):
+    """A table prefix or schema name that is not safe to use as an identifier."""
+
+    def __init__(self, kind: str, value: str, pattern: str) -> None:
+        super().__init__(
+            f"{kind} {value!r} is not a safe identifier: use lower-case letters, digits and "
+            f"underscores, matching {pattern}"
+        )
+        self.kind, self.value, self.pattern = kind, value, pattern
+
+
+class UnsupportedDatabase(ConfigurationError):
+    """The server, its version or its settings cannot keep this package's promises."""
+
+    def __init__(self, database: str, problem: str, remedy: str) -> None:
+        super().__init__(f"{database}: {problem}. {remedy}")
+        self.database, self.problem, self.remedy = database, problem, remedy
+
+
+class SchemaOutOfDate(ConfigurationError):
+    """The tables in the database are not the ones this version works with."""
+
+    def __init__(self, current: str | None, expected: str, remedy: str) -> None:
+        found = f"revision {current!r}" if current else "no oqron_sql tables"
+        super().__init__(f"the database has {found}, this version needs {expected!r}. {remedy}")
+        self.current, self.expected, self.remedy = current, expected, remedy
+
+
+class MetricsDisabled(ConfigurationError):
+    """Metrics were asked of a store that does not record them."""
+
+    def __init__(self) -> None:
+        super().__init__("this store records no metrics; create it with metrics=Metrics()")
+
+
+# -- what the caller passed --------------------------------------------------------------------
+
+
+class InvalidInput(OqronError, ValueError):
+    """An argument that is refused before anything is written."""
+
+    def __init__(self, field: str, value: object, problem: str) -> None:
+        super().__init__(f"{field}: {problem} (got {_short(value)})")
+        self.field, self.value, self.problem = field, value, problem
+
+
+class InvalidName(InvalidInput):
+    """A queue, job, group or worker name, an id or a key that cannot be stored faithfully."""
+
+
+class NaiveDatetime(InvalidInput):
+    """A datetime without a time zone; nobody can know which instant it means."""
+
+    def __init__(self, field: str, value: datetime) -> None:
+        super().__init__(field, value, "needs a time zone, e.g. datetime.now(UTC)")
+
+
+class PayloadError(InvalidInput):
+    """A value that JSON cannot carry faithfully; `path` says where in it. Never shows the value."""
+
+    def __init__(self, path: str, problem: str) -> None:
+        OqronError.__init__(self, f"cannot store this value as JSON: {path} {problem}")
+        self.field, self.value, self.problem, self.path = path, None, problem, path
+
+
+class PayloadTooLarge(PayloadError):
+    """A value whose JSON is longer than the store accepts; sizes in bytes."""
+
+    def __init__(self, size: int, limit: int) -> None:
+        super().__init__("the value", f"is {size} bytes long, the limit is {limit} bytes")
+        self.size, self.limit = size, limit
+
+
+# -- what became of a job ----------------------------------------------------------------------
+
+
+class JobNotFound(OqronError):
+    """No job of that id is in the queue."""
+
+    def __init__(self, queue: str, job_id: str) -> None:
+        super().__init__(f"queue {queue!r} has no job {job_id!r}; it may have been removed")
+        self.queue, self.job_id = queue, job_id
+
+
+class InvalidJobState(OqronError):
+    """The job is in a state that does not allow what was asked; nothing was changed.
+
+    `current` is "unknown" when the job does not exist.
+    """
+
+    def __init__(self, job_id: str, current: str, expected: Iterable[str]) -> None:
+        self.job_id, self.current, self.expected = job_id, str(current), tuple(map(str, expected))
+        super().__init__(
+            f"job {job_id!r} is {self.current!r}, expected {' or '.join(map(repr, self.expected))}"
+        )
+
+
+class LeaseLost(OqronError):
+    """The lease is no longer held: it ran out and the job was taken back, or it is finished.
+
+    Nothing was changed. Stop the work and drop its result: somebody else has the job.
+    """
+
+    def __init__(self, queue: str, job_id: str, lease: int, current: int | None) -> None:
+        holder = "the job is gone" if current is None else f"the current lease is {current}"
+        super().__init__(f"lease {lease} of job {job_id!r} in {queue!r} is lost; {holder}")
+        self.queue, self.job_id, self.lease, self.current = queue, job_id, lease, current
+
+
+class QueueActive(OqronError):
+    """The queue cannot be obliterated while jobs run in it."""
+
+    def __init__(self, queue: str, active: int) -> None:
+        super().__init__(
+            f"queue {queue!r}: active jobs exist ({active}); wait for them or pass force=True"
+        )
+        self.queue, self.active = queue, active
+
+
+# -- what became of the database ---------------------------------------------------------------
+
+
+class StoreUnavailable(OqronError):
+    """The database could not be reached or did not answer; the driver's error is the cause.
+
+    `unknown` tells that the outcome could not be learned: the change may have been made.
+    """
+
+    def __init__(self, operation: str, *, unknown: bool = False) -> None:
+        outcome = "; the change may or may not have been made" if unknown else ""
+        super().__init__(f"the database did not complete {operation}{outcome}")
+        self.operation, self.unknown = operation, unknown
+
+
+class StoreClosed(OqronError):
+    """The store was used before connect() or after disconnect()."""
+
+    def __init__(self, when: str) -> None:
+        super().__init__(f"the store was used {when}")
+
+
+class LockTimeout(OqronError):
+    """Another process held the migration lock for too long."""
+
+    def __init__(self, name: str, waited: timedelta) -> None:
+        super().__init__(
+            f"the migration lock {name!r} was held elsewhere for {waited.total_seconds():.0f} s; "
+            "see whether another process is migrating, then try again"
+        )
+        self.name, self.waited = name, waited
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -1,0 +1,1 @@
+"""The store in memory: the reference that the SQL is held against."""

@@ -1,0 +1,1 @@
+"""The one body of SQL: plain functions of an open transaction."""
