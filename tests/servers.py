@@ -1,0 +1,296 @@
+"""Private database servers, started from whatever is installed; usable without pytest.
+
+    with servers.postgresql() as server:
+        engine = create_engine(server.url("psycopg"))
+
+A server belongs to the process that started it: a watchdog kills it and deletes its data as soon
+as that process is gone, however it went.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import ClassVar
+
+START_TIMEOUT = 60.0
+# Reads until the parent's end of the pipe closes, then takes the server and its data with it.
+WATCHDOG = 'trap "" INT TERM HUP; read -r line; kill -9 "-$1" 2>/dev/null; rm -rf "$2"'
+FOLDERS = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/usr/sbin", "/usr/local/sbin")
+
+
+class Missing(Exception):
+    """No binary of that server is installed."""
+
+
+class Server(ABC):
+    """One running server with a data directory of its own."""
+
+    schemes: ClassVar[Mapping[str, str]]
+    database: str
+    user: str
+    account: str
+    stop_signal: signal.Signals
+
+    def __init__(self, settings: Mapping[str, str] | None = None) -> None:
+        self.settings = dict(settings or {})
+        self.folder = Path(tempfile.mkdtemp(prefix="oqron-server-"))
+        self.folder.chmod(0o755)  # the server runs as somebody else when we are root
+        if os.geteuid() == 0:
+            account = _account(self.account)
+            os.chown(self.folder, account.pw_uid, account.pw_gid)
+        self.port = _free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._watchdog: subprocess.Popen[bytes] | None = None
+
+    def url(self, driver: str, database: str | None = None) -> str:
+        """Return the URL for `driver`, e.g. "asyncpg" or, with the dialect, "mariadb+asyncmy"."""
+        scheme = driver if "+" in driver else f"{self.schemes[driver]}+{driver}"
+        return f"{scheme}://{self.user}@127.0.0.1:{self.port}/{database or self.database}"
+
+    def start(self) -> None:
+        """Start the server on its data and wait until it answers."""
+        deadline = time.monotonic() + START_TIMEOUT
+        while not self._try_start(deadline):
+            # The old server's shared memory may take a moment to go, or the port was taken.
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"the server did not start:\n{self.log()}")
+            time.sleep(0.2)
+
+    def kill9(self) -> None:
+        """Kill the server as a crash would; its data stay."""
+        self._signal(signal.SIGKILL)
+
+    def restart(self) -> None:
+        """Start again on the same port and data, after an orderly stop if it still runs."""
+        self._signal(self.stop_signal)
+        self.start()
+
+    def stop(self) -> None:
+        """Kill the server and delete its data."""
+        self.kill9()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def log(self) -> str:
+        """Return the end of what the server said."""
+        path = self.folder / "log"
+        return path.read_text(errors="replace")[-4000:] if path.exists() else ""
+
+    @abstractmethod
+    def prepare(self) -> None:
+        """Make the data directory."""
+
+    @abstractmethod
+    def command(self) -> list[str]:
+        """Return what starts the server in the foreground."""
+
+    @abstractmethod
+    def answers(self) -> bool:
+        """Whether the server can be used now."""
+
+    def run_as_owner(self, *command: str) -> list[str]:
+        """Return `command` as run by the owner of the data, for servers that refuse root."""
+        if os.geteuid() != 0:
+            return list(command)
+        account = _account(self.account)
+        ids = f"--reuid={account.pw_uid}", f"--regid={account.pw_gid}", "--clear-groups"
+        return [_find("setpriv"), *ids, "--", *command]
+
+    def _try_start(self, deadline: float) -> bool:
+        with (self.folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                self.command(),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                cwd=self.folder,
+            )
+        self._watchdog = subprocess.Popen(
+            ["sh", "-c", WATCHDOG, "watchdog", str(self._process.pid), str(self.folder)],
+            stdin=subprocess.PIPE,
+            start_new_session=True,
+        )
+        while self._process.poll() is None and time.monotonic() < deadline:
+            if self.answers():
+                return True
+            time.sleep(0.05)
+        self._signal(signal.SIGKILL)
+        return False
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self._watchdog is not None:  # first, for it would delete the data
+            self._watchdog.kill()
+            self._watchdog.communicate()
+            self._watchdog = None
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                if number is signal.SIGKILL:
+                    os.killpg(self._process.pid, number)
+                else:
+                    self._process.send_signal(number)
+            self._process.wait(START_TIMEOUT)
+            self._process = None
+
+
+class PostgreSQL(Server):
+    """PostgreSQL with the superuser `postgres`, trusted over TCP."""
+
+    schemes: ClassVar = {"asyncpg": "postgresql", "psycopg": "postgresql"}
+    database = user = account = "postgres"
+    stop_signal = signal.SIGINT
+
+    def prepare(self) -> None:
+        made = ("-D", str(self.folder / "data"), "-U", "postgres", "--auth=trust", "--no-sync")
+        _run(self.run_as_owner(_find("initdb"), *made, "-E", "UTF8", "--locale=C.UTF-8"))
+
+    def command(self) -> list[str]:
+        settings = {
+            "listen_addresses": "127.0.0.1",
+            "unix_socket_directories": str(self.folder),
+            "max_connections": "200",
+            "fsync": "off",
+            "full_page_writes": "off",
+            **self.settings,
+        }
+        given = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+        where = ("-D", str(self.folder / "data"), "-p", str(self.port))
+        return self.run_as_owner(_find("postgres"), *where, *given)
+
+    def answers(self) -> bool:
+        asked = [_find("pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)]
+        return subprocess.run(asked, check=False).returncode == 0
+
+
+class MariaDB(Server):
+    """MariaDB with its old default character set, so that tables must bring their own."""
+
+    schemes: ClassVar = {"pymysql": "mysql", "asyncmy": "mysql"}
+    database, user, account = "test", "root", "mysql"
+    stop_signal = signal.SIGTERM
+
+    def prepare(self) -> None:
+        (self.folder / "init.sql").write_text(
+            "CREATE USER IF NOT EXISTS 'root'@'127.0.0.1';\n"
+            "GRANT ALL ON *.* TO 'root'@'127.0.0.1' WITH GRANT OPTION;\n"
+            "CREATE DATABASE IF NOT EXISTS test;\n"
+        )
+        made = (f"--datadir={self.folder / 'data'}", "--skip-test-db")
+        normal = "--auth-root-authentication-method=normal"
+        _run([_find("mariadb-install-db"), "--no-defaults", *self._owner(), *made, normal])
+
+    def command(self) -> list[str]:
+        settings = {
+            "datadir": str(self.folder / "data"),
+            "port": str(self.port),
+            "bind-address": "127.0.0.1",
+            "socket": str(self.folder / "socket"),
+            "pid-file": str(self.folder / "pid"),
+            "init-file": str(self.folder / "init.sql"),
+            "character-set-server": "latin1",
+            "max-connections": "200",
+            "innodb-buffer-pool-size": "128M",
+            "innodb-flush-log-at-trx-commit": "2",  # survives kill -9, though not a power cut
+            "sync-binlog": "0",
+            **self.settings,
+        }
+        given = [f"--{name}={value}" for name, value in settings.items()]
+        fixed = ("--no-defaults", "--skip-name-resolve")
+        return [_find("mariadbd"), *fixed, *self._owner(), *given]
+
+    def answers(self) -> bool:
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=1) as connection:
+                # The greeting comes last of all, an error packet ("\xff") if it cannot serve us.
+                return connection.recv(5)[4:5] not in (b"", b"\xff")
+        except OSError:
+            return False
+
+    def _owner(self) -> tuple[str, ...]:
+        return (f"--user={_account(self.account).pw_name}",) if os.geteuid() == 0 else ()
+
+
+@contextlib.contextmanager
+def running(server: Server) -> Iterator[Server]:
+    """Prepare and start `server`; it is gone afterwards."""
+    try:
+        server.prepare()
+        server.start()
+        yield server
+    finally:
+        server.stop()
+
+
+def postgresql(
+    settings: Mapping[str, str] | None = None,
+) -> contextlib.AbstractContextManager[Server]:
+    """Return a context with a PostgreSQL; `settings` are added to its command line.
+
+    Raises:
+        Missing: it is not installed.
+    """
+    _find("postgres", "initdb", "pg_isready")
+    return running(PostgreSQL(settings))
+
+
+def mariadb(settings: Mapping[str, str] | None = None) -> contextlib.AbstractContextManager[Server]:
+    """Return a context with a MariaDB; `settings` are added to its command line.
+
+    Raises:
+        Missing: it is not installed.
+    """
+    _find("mariadbd", "mariadb-install-db")
+    return running(MariaDB(settings))
+
+
+STARTERS: dict[str, Callable[[], contextlib.AbstractContextManager[Server]]] = {
+    "postgresql": postgresql,
+    "mariadb": mariadb,
+}
+
+
+def _find(*programs: str) -> str:
+    """Return the path of the first of `programs`, all of which must be there."""
+    folders = [os.environ.get("PATH", "")]
+    for pattern in FOLDERS:
+        folders += sorted(map(str, Path("/").glob(pattern[1:])), key=_version, reverse=True)
+    found = [shutil.which(program, path=os.pathsep.join(folders)) for program in programs]
+    for program, path in zip(programs, found, strict=True):
+        if path is None:
+            raise Missing(f"{program} is not installed")
+    return str(found[0])
+
+
+def _version(folder: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in folder.replace("-", "/").split("/") if part.isdigit())
+
+
+def _account(name: str) -> pwd.struct_passwd:
+    try:
+        return pwd.getpwnam(name)
+    except KeyError:
+        return pwd.getpwnam("nobody")
+
+
+def _run(command: list[str]) -> None:
+    done = subprocess.run(command, capture_output=True, check=False)
+    if done.returncode != 0:
+        said = (done.stdout + done.stderr).decode(errors="replace")[-2000:]
+        raise RuntimeError(f"{command[0]} failed: {said}")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
