@@ -1,0 +1,81 @@
+"""Everything that is checked, one command each: `nox -s tests`, or `nox` for the usual four."""
+
+from __future__ import annotations
+
+import nox
+
+nox.needs_version = ">=2025.2"
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.reuse_existing_virtualenvs = True
+nox.options.sessions = ["lint", "types", "layers", "tests"]
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style: `ruff check`, and that `ruff format` would change nothing."""
+    session.install("ruff>=0.15")
+    session.run("ruff", "check", *session.posargs)
+    session.run("ruff", "format", "--check")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Types, strictly, of the package, the tests, the benchmarks and the migrations."""
+    install(session, "dev", "bench")
+    session.run("mypy", *session.posargs)
+
+
+@nox.session
+def layers(session: nox.Session) -> None:
+    """Imports point one way, and the rules notice when one does not."""
+    install(session, "test")
+    session.run("lint-imports", "--no-logo")
+    session.run("pytest", "tests/unit/test_layers.py", *session.posargs)
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """The behaviour of every store on every backend, and everything that is quick."""
+    install(session, "test")
+    folders = ["tests/unit", "tests/contract", "tests/cli", "tests/docs"]
+    session.run("pytest", *folders, *session.posargs)
+
+
+@nox.session
+def races(session: nox.Session) -> None:
+    """Nothing is handed out twice and no limit is exceeded, whoever else is at work."""
+    install(session, "test")
+    session.run("pytest", "tests/races", *session.posargs)
+
+
+@nox.session
+def plans(session: nox.Session) -> None:
+    """The statements that must be quick use the index they were given."""
+    install(session, "test")
+    session.run("pytest", "tests/plans", *session.posargs)
+
+
+@nox.session
+def migrations(session: nox.Session) -> None:
+    """What the revisions make is what the code expects, up, down and by many at once."""
+    install(session, "test")
+    session.run("pytest", "tests/migrations", *session.posargs)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Every example runs, every link leads somewhere, every command is described."""
+    install(session, "test")
+    session.run("pytest", "tests/docs", *session.posargs)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Measure; arguments go to the benchmarks, `-h` lists them."""
+    install(session, "test", "bench")
+    session.run("python", "-m", "benchmarks", *session.posargs)
+
+
+def install(session: nox.Session, *groups: str) -> None:
+    wanted = nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), *groups)
+    session.install("-e", ".", *wanted)

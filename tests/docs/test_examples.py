@@ -1,0 +1,69 @@
+"""Every Python example of the documentation runs, as it is printed.
+
+The blocks of a page continue each other. One that begins with a comment naming a file, such as
+`# mystore.py`, is that file; if its name begins with `test_`, pytest is run on it.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.docs.markdown import PAGES, Block, blocks, name
+
+_FILE = re.compile(r"^# (?P<path>[\w/]+\.py)$")
+
+
+def python_blocks(page: Path) -> list[Block]:
+    return [block for block in blocks(page) if block.language == "python"]
+
+
+def run(folder: Path, *arguments: str) -> None:
+    result = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def script(examples: list[Block]) -> str:
+    """Return one program in which every line has the number that it has on its page."""
+    lines: list[str] = []
+    for block in examples:
+        lines += [""] * (block.line - 1 - len(lines))
+        lines += block.lines
+    return "\n".join(lines) + "\n"
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if python_blocks(page)], ids=name)
+def test_examples_run(page: Path, tmp_path: Path) -> None:
+    examples = []
+    for block in python_blocks(page):
+        if file := _FILE.match(block.lines[0]):
+            path = tmp_path / file["path"]
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("\n".join(block.lines) + "\n")
+        else:
+            examples.append(block)
+
+    if list(tmp_path.rglob("test_*.py")):
+        run(tmp_path, "-m", "pytest", "-q", "-o", "asyncio_mode=auto", ".")
+    program = tmp_path / f"{page.name}.py"
+    program.write_text(script(examples))
+    run(tmp_path, "-W", "error", program.name)
+
+
+def test_an_example_that_fails_is_noticed(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("Text.\n\n```python\nx = 1\n```\n\n```python\nassert x == 2\n```\n")
+    (tmp_path / "page.py").write_text(script(python_blocks(page)))
+    with pytest.raises(AssertionError, match="line 8"):
+        run(tmp_path, "page.py")
