@@ -1,0 +1,63 @@
+"""How many jobs are where, and which."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from oqron_sql.contract.checks import check_count
+from oqron_sql.contract.model import FINISHED, LIVE, Job, JobState, QueueInfo
+from oqron_sql.memory import records
+from oqron_sql.memory.data import QueueData
+from oqron_sql.memory.members import check_state
+from oqron_sql.memory.operation import Operation
+
+
+def get_active_count(op: Operation, queue: str) -> int:
+    """Count the active jobs."""
+    return count_jobs(op, queue, JobState.ACTIVE)
+
+
+def count_jobs(op: Operation, queue: str, state: JobState) -> int:
+    """Count the jobs in one state."""
+    return len(op.queue(queue).states[check_state("state", state)])
+
+
+def get_job_counts(op: Operation, queue: str) -> dict[JobState, int]:
+    """Count the jobs in each of the six states."""
+    return _counts(op.queue(queue))
+
+
+def list_jobs(
+    op: Operation, queue: str, state: JobState, start: int = 0, end: int = 100
+) -> list[Job]:
+    """Return a slice of the jobs in a state."""
+    check_count("start", start)
+    state = check_state("state", state)
+    found = op.queue(queue).states[state].values()
+    in_order = records.latest_end_first if state in FINISHED else records.oldest_first
+    return records.read_all(in_order(found)[start : max(start, end)])
+
+
+def list_queues(op: Operation) -> list[QueueInfo]:
+    """Return every queue that has a job, by name."""
+    return [_info(name, queue) for name, queue in sorted(op.data.queues.items()) if queue.jobs]
+
+
+def _counts(queue: QueueData) -> dict[JobState, int]:
+    return {state: len(queue.states[state]) for state in JobState}
+
+
+def _info(name: str, queue: QueueData) -> QueueInfo:
+    jobs = [record.job for record in queue.jobs.values()]
+    return QueueInfo(
+        name=name,
+        counts=_counts(queue),
+        is_paused=queue.paused,
+        latest_activity=max(instant for job in jobs for instant in _activity(job)),
+        scheduled_count=sum(job.state in LIVE and job.opts.repeat is not None for job in jobs),
+    )
+
+
+def _activity(job: Job) -> list[datetime]:
+    instants = (job.created_at, job.processed_at, job.completed_at, job.failed_at)
+    return [instant for instant in instants if instant is not None]

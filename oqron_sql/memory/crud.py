@@ -1,0 +1,131 @@
+"""Single jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from oqron_sql.contract import codec
+from oqron_sql.contract.checks import check_name
+from oqron_sql.contract.events import EventType, StoreEvent
+from oqron_sql.contract.model import FINISHED, Job, JobState, JobUpdate
+from oqron_sql.errors import InvalidJobState, JobNotFound
+from oqron_sql.memory import changing, members, metering, parents, records
+from oqron_sql.memory.data import Record
+from oqron_sql.memory.holding import demand_lease
+from oqron_sql.memory.operation import Operation
+
+ENDED_AT = {JobState.COMPLETED: "completed_at", JobState.FAILED: "failed_at"}
+
+
+def save_job(op: Operation, queue: str, job: Job) -> str:
+    """Save a job; return its id or that of the job that stands for it."""
+    return save_bulk(op, queue, [job])[0]
+
+
+def save_bulk(op: Operation, queue: str, jobs: Sequence[Job]) -> list[str]:
+    """Save all or none of the jobs."""
+    check_name("queue", queue)
+    prepared = [records.prepare(op, queue, job) for job in jobs]
+    return [changing.file(op, record) for record in prepared]
+
+
+def get_job(op: Operation, queue: str, job_id: str) -> Job | None:
+    """Return a copy of the job, or None."""
+    record = op.find(queue, job_id)
+    return records.read(record) if record else None
+
+
+def find_job_by_id(op: Operation, job_id: str) -> Job | None:
+    """Return the job of that id in any queue, or None."""
+    found = (queue.jobs.get(job_id) for queue in op.data.queues.values())
+    return next((records.read(record) for record in found if record), None)
+
+
+def find_by_deduplication_key(op: Operation, queue: str, key: str) -> Job | None:
+    """Return the job that holds the key, or None."""
+    holder = op.queue(queue).holder(key, op.now)
+    return records.read(holder) if holder else None
+
+
+def update_job(
+    op: Operation,
+    queue: str,
+    job_id: str,
+    updates: JobUpdate,
+    *,
+    expected_state: JobState | Sequence[JobState] | None = None,
+    lease: int | None = None,
+) -> None:
+    """Write the given members, if the conditions hold."""
+    values = members.check_updates(updates)
+    texts = {
+        name: codec.dumps(updates[name], op.max_payload)
+        for name in ("data", "returnvalue")
+        if name in updates
+    }
+    record = op.find(queue, job_id)
+    if lease is not None:
+        demand_lease(record, queue, job_id, lease)
+    if expected_state is not None:
+        _demand_state(record, job_id, expected_state)
+    if record is None:
+        return
+    before = record.job.state
+    changing.change(op, record, **(values | _instants(op, record, values)))
+    for name, text in texts.items():
+        setattr(record, name, text)
+    if record.job.state in FINISHED and record.job.state is not before:
+        metering.note_end(op, record)
+
+
+def append_logs(
+    op: Operation, queue: str, job_id: str, lines: Sequence[str], *, lease: int | None = None
+) -> None:
+    """Add lines to the job's log."""
+    sound = members.CHECKS["logs"]("lines", lines)
+    record = op.find(queue, job_id)
+    if record is None:
+        raise JobNotFound(queue, job_id)
+    if lease is not None:
+        demand_lease(record, queue, job_id, lease)
+    record.job.logs.extend(sound)
+
+
+def remove_job(op: Operation, queue: str, job_id: str) -> None:
+    """Delete the job; its parent no longer waits for it."""
+    record = op.find(queue, job_id)
+    if record is not None:
+        parents.remove_all(op, [record])
+
+
+def cancel_job(op: Operation, queue: str, job_id: str) -> bool:
+    """Mark an active job as cancelled and tell so."""
+    record = op.find(queue, job_id)
+    if record is None or record.job.state is not JobState.ACTIVE:
+        return False
+    record.job.cancelled_at = op.now
+    op.events.append(
+        StoreEvent(type=EventType.JOB_CANCELLED, queue_name=queue, job_id=job_id, timestamp=op.now)
+    )
+    return True
+
+
+def _demand_state(
+    record: Record | None, job_id: str, expected: JobState | Sequence[JobState]
+) -> None:
+    given = [expected] if isinstance(expected, str) else expected
+    states = [members.check_state("expected_state", state) for state in given]
+    if record is None or record.job.state not in states:
+        raise InvalidJobState(job_id, record.job.state if record else "unknown", states)
+
+
+def _instants(op: Operation, record: Record, values: dict[str, Any]) -> dict[str, Any]:
+    """Return the instants that the new state needs and the update does not give."""
+    state = values.get("state")
+    if state is JobState.DELAYED:
+        given = values.get("delay_until", record.job.delay_until)
+        return {} if given is not None else {"delay_until": op.now}
+    if state in FINISHED and ENDED_AT[state] not in values:
+        return {ENDED_AT[state]: op.now}
+    return {}

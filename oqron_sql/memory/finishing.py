@@ -1,0 +1,134 @@
+"""How leased jobs end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any, assert_never
+
+from oqron_sql.contract import codec
+from oqron_sql.contract.checks import check_duration
+from oqron_sql.contract.model import (
+    AttemptRecord,
+    Complete,
+    Fail,
+    JobState,
+    Outcome,
+    Retry,
+    Settled,
+)
+from oqron_sql.memory import metering, records
+from oqron_sql.memory.changing import change
+from oqron_sql.memory.data import Record
+from oqron_sql.memory.holding import is_held
+from oqron_sql.memory.operation import Operation
+from oqron_sql.memory.parents import tell_parent
+
+Apply = Callable[[Operation, Record], None]
+
+
+def finish_jobs(op: Operation, queue: str, outcomes: Sequence[Outcome]) -> list[Settled]:
+    """Record how leased jobs ended; a stale lease changes nothing and is told."""
+    for outcome in outcomes:
+        records.demand_own_queue(queue, outcome.job)
+    prepared = [_prepare(op, outcome) for outcome in outcomes]
+    return [_settle(op, queue, o, apply) for o, apply in zip(outcomes, prepared, strict=True)]
+
+
+def _settle(op: Operation, queue: str, outcome: Outcome, apply: Apply) -> Settled:
+    job = outcome.job
+    record = op.find(queue, job.id)
+    if record is None:
+        return Settled(job.id, job.lease, None)
+    if is_held(record, job.lease):
+        apply(op, record)
+    elif record.job.lease != job.lease or record.job.state not in _targets(outcome):
+        return Settled(job.id, job.lease, None)
+    return Settled(job.id, job.lease, record.job.state)
+
+
+def _targets(outcome: Outcome) -> frozenset[JobState]:
+    """Return the states that show that this outcome was applied before."""
+    match outcome:
+        case Complete():
+            return frozenset({JobState.COMPLETED})
+        case Fail():
+            return frozenset({JobState.FAILED})
+        case Retry():
+            return frozenset({JobState.WAITING, JobState.DELAYED})
+        case _:
+            assert_never(outcome)
+
+
+def _prepare(op: Operation, outcome: Outcome) -> Apply:
+    """Check all of an outcome; return how it is applied, which cannot fail any more."""
+    match outcome:
+        case Complete(returnvalue=value):
+            text = codec.dumps(value, op.max_payload)
+            return lambda op, record: _complete(op, record, text)
+        case Fail(reason=reason, stacktrace=trace):
+            failure = _Failure(reason, trace)
+            return failure.end
+        case Retry(reason=reason, delay=delay, stacktrace=trace):
+            due = op.after("delay", check_duration("delay", delay)) if delay else None
+            failure = _Failure(reason, trace)
+            return lambda op, record: failure.retry(op, record, due)
+        case _:
+            assert_never(outcome)
+
+
+def _complete(op: Operation, record: Record, returnvalue: str) -> None:
+    job = record.job
+    job.attempt_logs.append(
+        AttemptRecord(
+            attempt=job.attempts_made + 1,
+            started_at=job.processed_at,
+            ended_at=op.now,
+            status="completed",
+        )
+    )
+    record.returnvalue = returnvalue
+    change(
+        op,
+        record,
+        state=JobState.COMPLETED,
+        completed_at=op.now,
+        failed_reason=None,
+        delay_until=None,
+    )
+    metering.note_end(op, record)
+    tell_parent(op, record)
+
+
+class _Failure:
+    """A failed attempt, with texts that can be stored."""
+
+    def __init__(self, reason: str, stacktrace: str | None) -> None:
+        self.reason = codec.clean_text(str(reason))
+        self.stacktrace = None if stacktrace is None else codec.clean_text(stacktrace)
+
+    def end(self, op: Operation, record: Record) -> None:
+        self._note(op, record, state=JobState.FAILED, failed_at=op.now)
+        metering.note_end(op, record)
+        tell_parent(op, record, self.reason)
+
+    def retry(self, op: Operation, record: Record, due: datetime | None) -> None:
+        state = JobState.WAITING if due is None else JobState.DELAYED
+        self._note(op, record, state=state, delay_until=due)
+
+    def _note(self, op: Operation, record: Record, **members: Any) -> None:
+        job = record.job
+        attempt = job.attempts_made + 1
+        if self.stacktrace is not None:
+            job.stacktrace.append(self.stacktrace)
+        job.attempt_logs.append(
+            AttemptRecord(
+                attempt=attempt,
+                started_at=job.processed_at,
+                ended_at=op.now,
+                status="failed",
+                error=self.reason,
+                stacktrace=self.stacktrace,
+            )
+        )
+        change(op, record, attempts_made=attempt, failed_reason=self.reason, **members)

@@ -1,0 +1,66 @@
+"""How the end or the removal of a child reaches its parent, and that one's parent, once each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from oqron_sql.contract import codec
+from oqron_sql.contract.model import JobState
+from oqron_sql.memory.changing import NO_LOCK, change, delete
+from oqron_sql.memory.data import Record
+from oqron_sql.memory.operation import Operation
+
+MAY_FAIL = frozenset({JobState.WAITING_CHILDREN, JobState.WAITING})
+
+
+def tell_parent(op: Operation, child: Record, failure: str | None = None) -> None:
+    """Tell the parent that a child completed or is gone, or of its `failure`; all the way up."""
+    told: Record | None = child
+    while told is not None:
+        told, failure = _tell(op, told, failure)
+
+
+def count_child(op: Operation, parent: Record) -> None:
+    """Let a parent that waits for children wait for one less."""
+    if parent.job.state is not JobState.WAITING_CHILDREN:
+        return
+    left = max(0, parent.job.pending_children_count - 1)
+    state = parent.job.state if left else JobState.WAITING
+    change(op, parent, pending_children_count=left, state=state)
+
+
+def fail_parent(op: Operation, parent: Record, reason: str) -> bool:
+    """Fail a parent whose child failed; False, and nothing done, if it runs or has ended."""
+    if parent.job.state not in MAY_FAIL:
+        return False
+    text = codec.clean_text(f"Child failed: {reason}")
+    change(op, parent, state=JobState.FAILED, failed_reason=text, failed_at=op.now, **NO_LOCK)
+    return True
+
+
+def remove_all(op: Operation, records: Iterable[Record]) -> int:
+    """Delete jobs and tell the parents that are left; return how many were deleted."""
+    doomed = list(records)
+    for record in doomed:
+        delete(op, record)
+    for record in doomed:
+        tell_parent(op, record)
+    return len(doomed)
+
+
+def _tell(op: Operation, child: Record, failure: str | None) -> tuple[Record | None, str | None]:
+    """Tell one parent; return that parent and its failure if its own parent has to be told."""
+    parent = op.find(child.job.parent_queue_name, child.job.parent_id)
+    if parent is None or child.parent_notified:
+        return None, None
+    child.parent_notified = True
+    policy = parent.job.opts.fail_parent_on_child_failure
+    if failure is None or policy == "ignore":
+        count_child(op, parent)
+    elif policy == "fail":
+        if fail_parent(op, parent, failure):
+            return parent, parent.job.failed_reason
+    elif parent.job.state in MAY_FAIL:
+        delete(op, parent)
+        return parent, None
+    return None, None
