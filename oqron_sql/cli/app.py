@@ -1,0 +1,38 @@
+"""The application that the commands are registered with."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+from oqron_sql.cli.demo import demo
+
+app = typer.Typer(
+    help="Durable background jobs in the database your application already has.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"oqron-sql {version('oqron-sql')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="Show the version and leave."
+        ),
+    ] = False,
+) -> None:
+    """Take the options that go before any command."""
+
+
+app.command()(demo)
