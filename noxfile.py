@@ -28,7 +28,7 @@ def types(session: nox.Session) -> None:
 @nox.session
 def layers(session: nox.Session) -> None:
     """Imports point one way, and the rules notice when one does not."""
-    install(session, "test")
+    install(session)
     session.run("lint-imports", "--no-logo")
     session.run("pytest", "tests/unit/test_layers.py", *session.posargs)
 
@@ -36,7 +36,7 @@ def layers(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """The behaviour of every store on every backend, and everything that is quick."""
-    install(session, "test")
+    install(session)
     folders = ["tests/unit", "tests/contract", "tests/cli", "tests/docs"]
     session.run("pytest", *folders, *session.posargs)
 
@@ -44,38 +44,39 @@ def tests(session: nox.Session) -> None:
 @nox.session
 def races(session: nox.Session) -> None:
     """Nothing is handed out twice and no limit is exceeded, whoever else is at work."""
-    install(session, "test")
+    install(session)
     session.run("pytest", "tests/races", *session.posargs)
 
 
 @nox.session
 def plans(session: nox.Session) -> None:
     """The statements that must be quick use the index they were given."""
-    install(session, "test")
+    install(session)
     session.run("pytest", "tests/plans", *session.posargs)
 
 
 @nox.session
 def migrations(session: nox.Session) -> None:
     """What the revisions make is what the code expects, up, down and by many at once."""
-    install(session, "test")
+    install(session)
     session.run("pytest", "tests/migrations", *session.posargs)
 
 
 @nox.session
 def docs(session: nox.Session) -> None:
     """Every example runs, every link leads somewhere, every command is described."""
-    install(session, "test")
+    install(session)
     session.run("pytest", "tests/docs", *session.posargs)
 
 
 @nox.session
 def bench(session: nox.Session) -> None:
     """Measure; arguments go to the benchmarks, `-h` lists them."""
-    install(session, "test", "bench")
+    install(session, "bench")
     session.run("python", "-m", "benchmarks", *session.posargs)
 
 
 def install(session: nox.Session, *groups: str) -> None:
-    wanted = nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), *groups)
-    session.install("-e", ".", *wanted)
+    """Install the package with what its tests need, and the dependency groups named."""
+    more = nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), *groups)
+    session.install("-e", ".[test]", *more)

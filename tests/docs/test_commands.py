@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 import typer
 
-from oqron_sql import cli
+from oqron_sql.cli.app import app
 from tests.docs.markdown import PAGES, ROOT, blocks, name
 
 # A click command; whether it is click's own or a copy inside typer depends on typer's version.
 Command = Any
 
-ROOT_COMMAND: Command = typer.main.get_command(cli.app)
+ROOT_COMMAND: Command = typer.main.get_command(app)
 SHELL = ("sh", "bash", "console")
 
 
