@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import islice
 
@@ -12,7 +12,7 @@ from oqron_sql.contract.model import Extension, Job, JobState
 from oqron_sql.contract.options import ANY, FetchOptions, RateLimit
 from oqron_sql.memory import records, turns
 from oqron_sql.memory.changing import NO_LOCK, change
-from oqron_sql.memory.data import QueueData
+from oqron_sql.memory.data import QueueData, Record
 from oqron_sql.memory.holding import demand_lease, is_held
 from oqron_sql.memory.operation import Operation
 
@@ -42,9 +42,7 @@ def fetch_jobs(
     room = min(n, _room(op, state, opts))
     if state.paused or room <= 0:
         return []
-    may_run = (r for r in state.waiting(lifo=opts.lifo) if turns.is_wanted(state, r, opts))
-    chosen = turns.take_turns(state, may_run, room, opts) if opts.grouped else islice(may_run, room)
-    leased = list(chosen)
+    leased = list(_choose(state, room, opts))
     for record in leased:
         change(
             op,
@@ -91,6 +89,11 @@ def release_lock(op: Operation, queue: str, job_id: str, *, lease: int | None = 
         demand_lease(record, queue, job_id, lease)
     if record is not None:
         change(op, record, **NO_LOCK)
+
+
+def _choose(queue: QueueData, n: int, opts: FetchOptions) -> Iterator[Record]:
+    may_run = (r for r in queue.waiting(lifo=opts.lifo) if turns.is_wanted(queue, r, opts))
+    return turns.take_turns(queue, may_run, n, opts) if opts.grouped else islice(may_run, n)
 
 
 def _extend(op: Operation, queue: str, job: Job, until: datetime) -> Extension:
