@@ -1,0 +1,34 @@
+"""Every question, by name; one file each."""
+
+from __future__ import annotations
+
+from benchmarks.plan import Question
+from benchmarks.questions import (
+    drain_mariadb,
+    drain_postgresql,
+    drain_sqlite,
+    save_mariadb,
+    save_postgresql,
+    save_sqlite,
+)
+
+QUESTIONS: dict[str, Question] = {
+    question.name: question
+    for question in (
+        drain_postgresql.QUESTION,
+        drain_sqlite.QUESTION,
+        drain_mariadb.QUESTION,
+        save_postgresql.QUESTION,
+        save_sqlite.QUESTION,
+        save_mariadb.QUESTION,
+    )
+}
+
+
+def chosen(words: list[str]) -> list[Question]:
+    """Return the questions whose name starts with one of `words`; all of them without any."""
+    found = [q for name, q in QUESTIONS.items() if not words or name.startswith(tuple(words))]
+    unknown = [word for word in words if not any(name.startswith(word) for name in QUESTIONS)]
+    if unknown:
+        raise SystemExit(f"no question {', '.join(unknown)}; there are: {', '.join(QUESTIONS)}")
+    return found
