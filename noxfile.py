@@ -13,7 +13,7 @@ nox.options.sessions = ["lint", "types", "layers", "tests"]
 @nox.session
 def lint(session: nox.Session) -> None:
     """Style: `ruff check`, and that `ruff format` would change nothing."""
-    session.install("ruff>=0.15")
+    session.install(*dependencies("lint"))
     session.run("ruff", "check", *session.posargs)
     session.run("ruff", "format", "--check")
 
@@ -78,5 +78,8 @@ def bench(session: nox.Session) -> None:
 
 def install(session: nox.Session, *groups: str) -> None:
     """Install the package with what its tests need, and the dependency groups named."""
-    more = nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), *groups)
-    session.install("-e", ".[test]", *more)
+    session.install("-e", ".[test]", *dependencies(*groups))
+
+
+def dependencies(*groups: str) -> tuple[str, ...]:
+    return nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), *groups)
