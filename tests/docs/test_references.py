@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from oqron_sql.dialects import Dialect
 from tests.docs.markdown import PAGES, ROOT, anchors, inline_code, links, name
 
 FOLDERS = ("oqron_sql/", "tests/", "migrations/", "docs/", "benchmarks/", ".ci/")
@@ -39,3 +40,9 @@ def test_decisions_are_complete_and_numbered_in_a_row() -> None:
         headings = anchors(record)
         assert {"status", "context", "decision", "consequences"} <= headings, name(record)
         assert record.read_text().startswith(f"# {record.name[:4]}: "), name(record)
+
+
+def test_the_guide_for_dialects_has_every_question() -> None:
+    guide = ROOT / "docs/guides/write-a-dialect.md"
+    questions = {question for question in vars(Dialect) if not question.startswith("_")}
+    assert questions <= {*inline_code(guide)}
