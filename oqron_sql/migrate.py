@@ -1,0 +1,144 @@
+"""Bringing the tables to the revision this version needs, whoever else does the same at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from sqlalchemy import Connection, Engine
+
+from oqron_sql.errors import ConfigurationError, SchemaOutOfDate
+from oqron_sql.schema.migrating import run
+from oqron_sql.schema.revisions import HEAD, glance, read, refuse_unknown, version_table
+from oqron_sql.schema.tables import DEFAULT_PREFIX, tables
+
+if TYPE_CHECKING:
+    from alembic.script import ScriptDirectory
+
+Mode = Literal["auto", "check", "off"]
+
+LOCK_TIMEOUT = timedelta(seconds=60)
+_UPGRADE = (
+    "Upgrade the tables with `alembic upgrade head` or oqron_sql.migrate.upgrade(engine), "
+    'or connect with migrate="auto".'
+)
+
+
+def ensure(
+    engine: Engine,
+    *,
+    mode: Mode = "auto",
+    prefix: str = DEFAULT_PREFIX,
+    schema: str | None = None,
+    timeout: timedelta = LOCK_TIMEOUT,
+) -> None:
+    """Make sure that the tables are those of this version: one SELECT if they are.
+
+    Raises:
+        SchemaOutOfDate: they are newer or, with mode "check", older or missing.
+        LockTimeout: somebody else was migrating for longer than `timeout`.
+        ConfigurationError: the schema does not exist, or a table of that name is somebody else's.
+    """
+    if mode not in get_args(Mode):
+        raise ConfigurationError(f'migrate={mode!r} must be "auto", "check" or "off"')
+    if mode == "off":
+        return
+    found = glance(engine, prefix, schema)
+    if found == HEAD:
+        return
+    if mode == "check":
+        _refuse(found)
+    refuse_unknown(found)
+    upgrade(engine, prefix=prefix, schema=schema, timeout=timeout)
+
+
+def head() -> str:
+    """Return the revision that this version needs."""
+    return HEAD
+
+
+def current(
+    bind: Engine | Connection, *, prefix: str = DEFAULT_PREFIX, schema: str | None = None
+) -> str | None:
+    """Return the revision that the tables have; None if there are none."""
+    if isinstance(bind, Connection):
+        return read(bind, prefix, schema)
+    with bind.connect() as conn:
+        return read(conn, prefix, schema)
+
+
+def check(
+    bind: Engine | Connection, *, prefix: str = DEFAULT_PREFIX, schema: str | None = None
+) -> None:
+    """Check that the tables are those of this version; changes nothing.
+
+    Raises:
+        SchemaOutOfDate: they are not.
+    """
+    _refuse(current(bind, prefix=prefix, schema=schema))
+
+
+def upgrade(
+    bind: Engine | Connection,
+    *,
+    prefix: str = DEFAULT_PREFIX,
+    schema: str | None = None,
+    to: str = "head",
+    timeout: timedelta = LOCK_TIMEOUT,
+) -> None:
+    """Upgrade the tables to a revision; many may do so at once.
+
+    On a connection in a transaction this joins it and leaves the commit to the caller, so that a
+    revision of the application's own may call it. On MySQL and MariaDB tables commit by themselves.
+
+    Raises:
+        SchemaOutOfDate: the tables are newer than this version.
+        LockTimeout: somebody else was migrating for longer than `timeout`.
+        ConfigurationError: the schema does not exist, or a table of that name is somebody else's.
+    """
+
+    def plan(script: ScriptDirectory, found: Any) -> Any:
+        return script._upgrade_revs(to, found)
+
+    run(bind, plan, prefix, schema, timeout, unless=HEAD if to == "head" else to)
+
+
+def downgrade(
+    bind: Engine | Connection,
+    *,
+    prefix: str = DEFAULT_PREFIX,
+    schema: str | None = None,
+    to: str = "base",
+    timeout: timedelta = LOCK_TIMEOUT,
+) -> None:
+    """Go back to a revision; "base" drops the tables and every job in them.
+
+    Raises:
+        SchemaOutOfDate: the tables are newer than this version.
+        LockTimeout: somebody else was migrating for longer than `timeout`.
+    """
+
+    def plan(script: ScriptDirectory, found: Any) -> Any:
+        return script._downgrade_revs(to, found)
+
+    run(bind, plan, prefix, schema, timeout, unless=to)
+
+
+def include_name(
+    prefix: str = DEFAULT_PREFIX, schema: str | None = None
+) -> Callable[[str | None, str, Any], bool]:
+    """Return an `include_name` for the application's own Alembic that leaves these tables alone."""
+    ours = {table.name for table in tables(prefix, schema).metadata.tables.values()}
+    ours.add(version_table(prefix, schema))
+
+    def include(name: str | None, kind: str, parents: Any) -> bool:
+        return not (kind == "table" and name in ours and parents.get("schema_name") == schema)
+
+    return include
+
+
+def _refuse(found: str | None) -> None:
+    refuse_unknown(found)
+    if found != HEAD:
+        raise SchemaOutOfDate(found, HEAD, _UPGRADE)

@@ -1,0 +1,153 @@
+"""Running revisions, one process at a time.
+
+Nothing here uses Alembic's `env.py`, `op` or `context`, which are globals of the process: several
+stores may migrate in one process. Alembic is imported only when there is work for it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from sqlalchemy import Connection, Engine, inspect
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from oqron_sql import dialects
+from oqron_sql.dialects import Dialect
+from oqron_sql.errors import ConfigurationError, LockTimeout
+from oqron_sql.schema.revisions import directory, read, refuse_unknown, version_table
+
+if TYPE_CHECKING:
+    from alembic.script import ScriptDirectory
+
+Plan: TypeAlias = "Callable[[ScriptDirectory, Any], Any]"
+
+
+def run(
+    bind: Engine | Connection,
+    plan: Plan,
+    prefix: str,
+    schema: str | None,
+    timeout: timedelta,
+    *,
+    unless: str | None = None,
+) -> None:
+    """Run what `plan` makes of the revisions and the one that is there, unless it is `unless`.
+
+    Where the database has no lock to offer, starters get in each other's way; each of them goes on
+    for as long as any of them does.
+    """
+    if isinstance(bind, Connection):
+        return _run_once(bind, plan, prefix, schema, timeout, unless)
+    before: object = None
+    while True:
+        try:
+            return _run_once(bind, plan, prefix, schema, timeout, unless)
+        except DBAPIError:
+            now = _traces(bind, prefix, schema)
+            if not now or now == before:
+                raise
+            before = now
+
+
+@contextlib.contextmanager
+def locked(
+    bind: Engine | Connection, prefix: str, schema: str | None, timeout: timedelta
+) -> Iterator[Connection]:
+    """Enter a transaction in which nobody else migrates these tables.
+
+    A connection's own transaction is joined and left open; any other is committed at the end.
+
+    Raises:
+        LockTimeout: somebody else was migrating for longer than `timeout`.
+    """
+    name = f"{schema or ''}.{version_table(prefix, schema)}"
+    dialect = dialects.get(bind.dialect.name)
+    if isinstance(bind, Engine):
+        with (
+            dialect.adopt(bind).connect() as conn,
+            _holding(dialect, conn, name, timeout, own=True),
+        ):
+            yield conn
+    else:
+        with _holding(dialect, bind, name, timeout, own=_autocommits(bind)):
+            yield bind
+
+
+@contextlib.contextmanager
+def _holding(
+    dialect: Dialect, conn: Connection, name: str, timeout: timedelta, *, own: bool
+) -> Iterator[None]:
+    try:
+        if not dialect.lock_migration(conn, name, timeout, begin=own):
+            raise LockTimeout(name, timeout)
+        yield
+        if own:
+            dialect.commit(conn)
+        dialect.unlock_migration(conn, name)
+    except BaseException:
+        try:
+            if own:
+                dialect.rollback(conn)
+            dialect.unlock_migration(conn, name)
+        except SQLAlchemyError:
+            conn.invalidate()  # the transaction and the lock go with the connection
+        raise
+
+
+def _run_once(
+    bind: Engine | Connection,
+    plan: Plan,
+    prefix: str,
+    schema: str | None,
+    timeout: timedelta,
+    unless: str | None,
+) -> None:
+    with locked(bind, prefix, schema, timeout) as conn:
+        found = read(conn, prefix, schema)
+        refuse_unknown(found)
+        if found is not None and found == unless:
+            return
+        if schema is not None and not inspect(conn).has_schema(schema):
+            raise ConfigurationError(f"there is no schema {schema!r}; create it first")
+        _run_revisions(conn, plan, prefix, schema)
+
+
+def _run_revisions(conn: Connection, plan: Plan, prefix: str, schema: str | None) -> None:
+    from alembic.operations import Operations
+    from alembic.runtime.migration import MigrationContext
+    from alembic.script import ScriptDirectory
+
+    script = ScriptDirectory(directory())
+    context = MigrationContext.configure(
+        conn,
+        opts={
+            "script": script,
+            "fn": lambda found, _: plan(script, found),
+            "version_table": version_table(prefix, schema),
+            "version_table_schema": schema,
+        },
+    )
+    context.run_migrations(op=Operations(context), prefix=prefix, schema=schema)
+
+
+def _autocommits(conn: Connection) -> bool:
+    """Whether there is no transaction of the caller's to join."""
+    driver = conn.connection.dbapi_connection
+    try:
+        return driver is not None and conn.dialect.detect_autocommit_setting(driver)
+    except NotImplementedError:
+        return False
+
+
+def _traces(engine: Engine, prefix: str, schema: str | None) -> set[tuple[str, str | None]]:
+    """Return what has been made so far, by whomever."""
+    with engine.connect() as conn:
+        inspector = inspect(conn)
+        tables = [name for name in inspector.get_table_names(schema) if name.startswith(prefix)]
+        made: set[tuple[str, str | None]] = {(name, None) for name in tables}
+        for name in tables:
+            made |= {(name, index["name"]) for index in inspector.get_indexes(name, schema)}
+        return made | {("", read(conn, prefix, schema))} if made else made
