@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated
 
 import typer
@@ -12,15 +12,20 @@ from oqron_sql.cli.demo import demo
 app = typer.Typer(
     help="Durable background jobs in the database your application already has.",
     no_args_is_help=True,
+    add_completion=False,
     pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
+    rich_markup_mode="markdown",
 )
 
 
 def _show_version(wanted: bool) -> None:
-    if wanted:
+    if not wanted:
+        return
+    try:
         print(f"oqron-sql {version('oqron-sql')}")
-        raise typer.Exit
+    except PackageNotFoundError:
+        print("oqron-sql, run from its sources without being installed")
+    raise typer.Exit
 
 
 @app.callback()

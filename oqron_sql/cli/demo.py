@@ -23,7 +23,7 @@ from oqron_sql.cli.demo_files import NOT_PYTHONS_OWN, Found, find_files
 from oqron_sql.cli.demo_report import account_for, print_summary
 from oqron_sql.cli.demo_run import Run
 from oqron_sql.cli.interruption import Interruption
-from oqron_sql.cli.messages import FAILED, read_url, refuse_private_memory, show_url
+from oqron_sql.cli.messages import FAILED, plural, read_url, refuse_private_memory, show_url
 from oqron_sql.contract import AsyncStore, JobState
 from oqron_sql.errors import ConfigurationError
 
@@ -41,7 +41,7 @@ def demo(
         str | None,
         typer.Option(
             envvar="OQRON_URL",
-            help="The database, e.g. sqlite:///demo.db or postgresql+asyncpg://user@host/name. "
+            help="The database, e.g. sqlite:///demo.db or mysql+pymysql://user@host/db. "
             "Default: a SQLite file that is deleted afterwards.",
         ),
     ] = None,
@@ -60,9 +60,9 @@ def demo(
         found = _find(path, address)
         console = Console(highlight=False)
         queue = f"demo-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
-        say(console, f"{len(found.files):,} files below {found.root}")
-        say(console, f"database {shown}")
-        say(console, f"queue {queue}, {workers} {'worker' if workers == 1 else 'workers'}")
+        say(console, f"files     {plural(len(found.files), 'file')} below {found.root}")
+        say(console, f"database  {shown}")
+        say(console, f"queue     {queue}, {plural(workers, 'worker')}")
         status = asyncio.run(_demo(console, address, queue, found, workers, kill=kill))
     raise typer.Exit(status)
 
@@ -83,7 +83,7 @@ async def _demo(
             async with crew:
                 run = Run(store, queue, crew, display, progress)
                 await run.run(list(found.files), workers, kill=kill)
-                seconds = progress.elapsed
+                progress.ended = time.monotonic()
             display.show(progress)
         account = await account_for(store, queue, found)
     except asyncio.CancelledError:
@@ -93,7 +93,7 @@ async def _demo(
         return interruption.status
     finally:
         await store.disconnect()
-    print_summary(console, account, found, crew.members, seconds)
+    print_summary(console, account, found, crew.members, progress.elapsed)
     return FAILED if account.problems else 0
 
 
@@ -118,7 +118,7 @@ def _database(url: str | None) -> Iterator[tuple[str, URL]]:
         return
     with tempfile.TemporaryDirectory(prefix="oqron-demo-") as folder:
         address = read_url(f"sqlite:///{folder}/demo.db")
-        yield f"{show_url(address)} (deleted at the end; --url keeps one)", address
+        yield f"{show_url(address)}, deleted at the end", address
 
 
 def _find(path: Path | None, database: URL) -> Found:

@@ -32,6 +32,7 @@ class Progress:
     members: list[Member]
     counts: dict[JobState, int] = dataclasses.field(default_factory=dict)
     started: float = dataclasses.field(default_factory=time.monotonic)
+    ended: float | None = None
     _history: deque[tuple[float, int]] = dataclasses.field(default_factory=deque)
 
     def update(self, counts: dict[JobState, int], now: float) -> None:
@@ -54,8 +55,8 @@ class Progress:
 
     @property
     def elapsed(self) -> float:
-        """Seconds since the start."""
-        return time.monotonic() - self.started
+        """Seconds from the start to now or to the end."""
+        return (self.ended or time.monotonic()) - self.started
 
     @property
     def leased_by_dead(self) -> int:
@@ -152,7 +153,7 @@ class LiveDisplay:
 
     def show(self, progress: Progress) -> None:
         """Draw the numbers."""
-        room = max(self._console.height - 8, 3)
+        room = max(self._console.height - 9, 3)
         self._live.update(render(progress, room), refresh=True)
 
     def event(self, text: str, style: str = "") -> None:
@@ -161,8 +162,8 @@ class LiveDisplay:
 
 
 def say(console: Console, text: str, style: str = "") -> None:
-    """Print text as it is: a file name is neither markup nor cut into lines."""
-    console.print(Text(printable(text), style=style), soft_wrap=True)
+    """Print text as it is: a file name is no markup, and a line in a log stays one line."""
+    console.print(Text(printable(text), style=style), soft_wrap=not console.is_terminal)
 
 
 def printable(text: str) -> str:
@@ -188,21 +189,22 @@ def _bar(progress: Progress) -> RenderableType:
 
 
 def _counts(progress: Progress) -> RenderableType:
+    width = len(f"{progress.total:,}")
     parts = [
-        ("waiting", f"{progress.count(JobState.WAITING):,}", "yellow"),
-        ("active", f"{progress.count(JobState.ACTIVE):,}", "green"),
-        ("done", f"{progress.count(JobState.COMPLETED):,}", "cyan"),
-        ("jobs/s", f"{progress.rate:,.0f}", "bold"),
+        ("waiting", f"{progress.count(JobState.WAITING):<{width},}", "yellow"),
+        ("active", f"{progress.count(JobState.ACTIVE):<4,}", "green"),
+        ("done", f"{progress.count(JobState.COMPLETED):<{width},}", "cyan"),
+        ("jobs/s", f"{progress.rate:<5,.0f}", "bold"),
     ]
     if progress.count(JobState.FAILED):
         parts.append(("failed", f"{progress.count(JobState.FAILED):,}", "bold red"))
     if progress.leased_by_dead:
-        parts.append(("held by the dead", f"{progress.leased_by_dead:,}", "red"))
+        parts.append(("lost", f"{progress.leased_by_dead:,}", "red"))
     if progress.recovered:
         parts.append(("recovered", f"{progress.recovered:,}", "magenta"))
     line = Text()
     for name, number, style in parts:
-        line.append(f"{name} ", "dim").append(number, style).append("   ")
+        line.append(f"{name} ", "dim").append(number, style).append("  ")
     return line
 
 
@@ -211,8 +213,13 @@ def _workers(progress: Progress, room: int) -> RenderableType:
     table.add_column("worker", justify="right")
     table.add_column("pid", justify="right")
     table.add_column("state", min_width=8, no_wrap=True)
-    table.add_column("done", justify="right", min_width=6)
+    table.add_column("done", justify="right", min_width=5)
     table.add_column("file", ratio=1, no_wrap=True, overflow="ellipsis")
+    hidden = progress.members[:-room]
+    if hidden:
+        table.add_row(
+            "…", "", "", f"{sum(m.done for m in hidden):,}", f"{len(hidden)} more workers"
+        )
     for member in progress.members[-room:]:
         style = "red" if member.dead else STYLES.get(member.state, "")
         table.add_row(
@@ -220,12 +227,14 @@ def _workers(progress: Progress, room: int) -> RenderableType:
             str(member.process.pid),
             Text("killed" if member.killed else member.state, style),
             f"{member.done:,}",
-            Text(_note(member) if member.dead else _below(progress.root, member.file), style="dim"),
+            Text(_note(member, progress.root), style="dim"),
         )
     return table
 
 
-def _note(member: Member) -> str:
+def _note(member: Member, root: str) -> str:
+    if not member.dead:
+        return "waiting for work" if member.state == "idle" else _below(root, member.file)
     if not member.leases:
         return "left no leased jobs"
     if member.returned < len(member.leases):

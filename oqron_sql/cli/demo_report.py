@@ -15,6 +15,7 @@ from rich.text import Text
 from oqron_sql.cli.demo_crew import Member
 from oqron_sql.cli.demo_display import printable, say
 from oqron_sql.cli.demo_files import Found, Seen, look_at
+from oqron_sql.cli.messages import plural
 from oqron_sql.contract import AsyncStore, Job, JobState
 
 PAGE = 500
@@ -57,7 +58,7 @@ async def account_for(store: AsyncStore, queue: str, found: Found) -> Account:
         account.problems.append(f"failed: {job.data}: {job.failed_reason}")
     for state, count in (await store.get_job_counts(queue)).items():
         if count and state not in (JobState.COMPLETED, JobState.FAILED):
-            account.problems.append(f"{count:,} jobs are still {state}")
+            account.problems.append(f"still {state}: {plural(count, 'job')}")
     account.problems += [f"no job has ended for: {path}" for path in missing]
     return account
 
@@ -77,7 +78,7 @@ def print_summary(
         ("duration", f"{seconds:.1f} s, {rate:,.0f} jobs/s on the whole"),
         ("recovered", f"{account.recovered:,}"),
         ("by worker", _by_worker(account, members)),
-        ("top words", ", ".join(f"{word} {n:,}" for word, n in account.words.most_common(8))),
+        ("top words", ", ".join(f"{word} {n:,}" for word, n in account.words.most_common(6))),
     ]
     for name, value in rows:
         table.add_row(name, Text(value))
@@ -93,13 +94,13 @@ def _print_verdict(console: Console, account: Account, found: Found) -> None:
     if not account.problems:
         say(
             console,
-            f"OK: each of the {len(found.files):,} files has exactly one completed job, with the "
+            f"OK: {plural(len(found.files), 'file')}, each with exactly one completed job and the "
             f"right size ({account.hashed:,} SHA-256 compared); none failed, none is left.",
             "bold green",
         )
         return
     count = len(account.problems)
-    say(console, f"NOT OK: {count:,} {'problem' if count == 1 else 'problems'}.", "bold red")
+    say(console, f"NOT OK: {plural(count, 'problem')}.", "bold red")
     for problem in account.problems[:SHOWN]:
         say(console, f"  {problem}", "red")
     if count > SHOWN:
@@ -147,9 +148,9 @@ def _by_worker(account: Account, members: list[Member]) -> str:
 def _notes(account: Account, found: Found) -> list[str]:
     notes = []
     if found.unnameable:
-        notes.append(f"{found.unnameable:,} files were left out: their names are not UTF-8")
+        notes.append(f"left out {plural(found.unnameable, 'file')} with a name that is not UTF-8")
     if found.closed:
-        notes.append(f"{found.closed:,} folders were left out: they cannot be listed")
+        notes.append(f"left out {plural(found.closed, 'folder')} that cannot be listed")
     if account.changed:
-        notes.append(f"{account.changed:,} files changed meanwhile, so that nothing was compared")
+        notes.append(f"did not compare {plural(account.changed, 'file')} that changed meanwhile")
     return [printable(note) for note in notes]

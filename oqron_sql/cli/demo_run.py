@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from oqron_sql.cli.demo_crew import Crew, Lease, Member, WorkersFailed
 from oqron_sql.cli.demo_display import Display, Progress
 from oqron_sql.cli.demo_worker import BATCH
+from oqron_sql.cli.messages import plural
 from oqron_sql.contract import AsyncStore, JobState, new_job
 
 JOB_NAME = "analyse-file"
@@ -80,7 +81,7 @@ class Run:
         said = f" ({dead.errors[-1]})" if dead.errors else ""
         self._display.event(
             f"worker {dead.number} (pid {dead.process.pid}) is dead, {dead.how_it_died}{said}; "
-            f"it leaves {len(dead.leases)} leased jobs",
+            f"it leaves {plural(len(dead.leases), 'leased job')}",
             "red",
         )
         self._give_up_if_hopeless(said)
@@ -105,8 +106,8 @@ class Run:
             if not held:
                 after = time.monotonic() - dead.died_at
                 self._display.event(
-                    f"all {dead.returned} jobs of worker {dead.number} were recovered, "
-                    f"{after:.1f} s after its death, when their leases had run out",
+                    f"recovered {plural(dead.returned, 'job')} of worker {dead.number}, "
+                    f"{after:.1f} s after its death: the leases had run out",
                     "magenta",
                 )
 

@@ -18,7 +18,7 @@ EXTRAS = {
     "aiosqlite": "sqlite",
 }
 WRONG_USAGE, FAILED = 2, 1
-_CREDENTIALS = re.compile(r"(?<=://)[^\s/@]*:[^\s@]*@")
+_CREDENTIALS = re.compile(r"(?<=://)[^\s/@]*:\S*@")
 
 
 def exit_status(error: OqronError) -> int:
@@ -74,14 +74,25 @@ def refuse_private_memory(url: URL) -> None:
 
 def show_url(url: URL) -> str:
     """Return what of the URL may be seen by anyone: no user, no password, no options."""
-    return url.set(username=None, password=None, query={}).render_as_string()
+    return URL.create(
+        url.drivername, host=url.host, port=url.port, database=url.database
+    ).render_as_string()
+
+
+def plural(count: int, noun: str) -> str:
+    """Return the count and the noun, in the plural unless it is one."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def _how_to_install(url: URL, error: ImportError) -> str:
     module = (error.name or url.get_driver_name()).partition(".")[0]
+    missing = f"{url.drivername}:// needs the Python module {module}, which is not installed"
     extra = EXTRAS.get(module)
-    what = f"'oqron-sql[{extra}]'" if extra else module
-    return f"{url.drivername}:// needs {module}, which is not installed: pip install {what}"
+    if extra:
+        return f"{missing}: pip install 'oqron-sql[{extra}]'"
+    return (
+        f"{missing}; install it, or use a driver this package is tested with: {', '.join(EXTRAS)}"
+    )
 
 
 def _root(error: BaseException) -> BaseException:
