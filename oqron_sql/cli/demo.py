@@ -80,11 +80,13 @@ async def _demo(
     try:
         await store.connect()
         with display_for(console) as display:
-            async with crew:
-                run = Run(store, queue, crew, display, progress)
-                await run.run(list(found.files), workers, kill=kill)
-                progress.ended = time.monotonic()
-            display.show(progress)
+            try:
+                async with crew:
+                    run = Run(store, queue, crew, display, progress)
+                    await run.run(list(found.files), workers, kill=kill)
+                    progress.ended = time.monotonic()
+            finally:
+                display.show(progress)
         account = await account_for(store, queue, found)
     except asyncio.CancelledError:
         if not interruption.came():

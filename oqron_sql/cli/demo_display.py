@@ -50,6 +50,8 @@ class Progress:
     @property
     def rate(self) -> float:
         """Jobs per second over the last seconds."""
+        if not self._history:
+            return 0.0
         (since, before), (now, done) = self._history[0], self._history[-1]
         return (done - before) / (now - since) if now > since else 0.0
 
@@ -180,10 +182,11 @@ def _bar(progress: Progress) -> RenderableType:
     line = Table.grid(expand=True, padding=(0, 1))
     line.add_column(ratio=1)
     line.add_column(justify="right", no_wrap=True)
+    total = f"{progress.total:,}"
     share = progress.done / progress.total
     line.add_row(
         ProgressBar(total=progress.total, completed=progress.done),
-        Text(f"{share:4.0%}  {progress.done:,} of {progress.total:,}  {progress.elapsed:.1f} s"),
+        Text(f"{share:4.0%}  {progress.done:>{len(total)},} of {total}  {progress.elapsed:.1f} s"),
     )
     return line
 
