@@ -1,0 +1,243 @@
+"""MySQL 8 and MariaDB 10.6: SKIP LOCKED but no UPDATE ... RETURNING; READ COMMITTED throughout."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, ClassVar
+
+from sqlalchemy import (
+    URL,
+    Column,
+    ColumnElement,
+    Connection,
+    Engine,
+    FromClause,
+    Row,
+    Select,
+    Table,
+    TypeDecorator,
+    event,
+    func,
+    literal_column,
+    select,
+    text,
+    type_coerce,
+    update,
+)
+from sqlalchemy.dialects.mysql import DATETIME, LONGTEXT, VARCHAR, insert
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.types import TypeEngine
+
+from oqron_sql.dialects.base import Dialect, Values, Work, after, json_rows, primary_key
+from oqron_sql.dialects.jsontable import json_table
+from oqron_sql.errors import UnsupportedDatabase
+
+# lock wait timeout, deadlock (Galera's certification failure too), record changed since last read
+TRANSIENT = {1205, 1213, 1020}
+# read-only server, read-only transaction, server gone or lost, shutting down, killed
+GONE = {1290, 1792, 1836, 2006, 2013, 1053, 1927}
+_READ_COMMITTED = "oqron_read_committed"
+
+
+class UTCDateTime(TypeDecorator[datetime]):
+    """An instant as DATETIME(6) in UTC: TIMESTAMP ends in 2038 and follows the session's zone."""
+
+    impl = DATETIME(fsp=6)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Any) -> datetime | None:
+        return None if value is None else value.astimezone(UTC).replace(tzinfo=None)
+
+    def process_result_value(self, value: datetime | None, dialect: Any) -> datetime | None:
+        return None if value is None else value.replace(tzinfo=UTC)
+
+
+class MySQL(Dialect):
+    """Both families; where they differ, the server is asked which it is."""
+
+    names: ClassVar = ("mysql", "mariadb")
+    autocommit: ClassVar = True
+    extra: ClassVar = "mysql"
+    blocking_driver: ClassVar = "pymysql"
+    table_options: ClassVar[Mapping[str, Any]] = {
+        f"{name}_{key}": value
+        for name in ("mysql", "mariadb")
+        for key, value in {
+            "engine": "InnoDB",
+            "charset": "utf8mb4",
+            "row_format": "DYNAMIC",
+        }.items()
+    }
+
+    def key_type(self, dialect: Any) -> TypeEngine[Any]:
+        # Only these tell 'a' from 'A', 'a ' and one emoji from another.
+        maria = getattr(dialect, "is_mariadb", False)
+        return VARCHAR(
+            255, charset="utf8mb4", collation="utf8mb4_nopad_bin" if maria else "utf8mb4_0900_bin"
+        )
+
+    def text_type(self) -> TypeEngine[Any]:
+        return LONGTEXT(charset="utf8mb4", collation="utf8mb4_bin")
+
+    def timestamp_type(self) -> TypeEngine[Any]:
+        return UTCDateTime()
+
+    def engine_options(self, url: URL) -> dict[str, Any]:
+        # Servers close idle connections; a dead one must not cost a job an attempt.
+        return {"isolation_level": "AUTOCOMMIT", "pool_recycle": 3600}
+
+    def prepare(self, engine: Engine) -> None:
+        @event.listens_for(engine, "connect")
+        def configure(dbapi_connection: Any, record: Any) -> None:
+            cursor = dbapi_connection.cursor()
+            cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
+            cursor.close()
+            record.info[_READ_COMMITTED] = True
+
+    def adopt(self, engine: Engine) -> Engine:
+        return engine.execution_options(isolation_level="AUTOCOMMIT")
+
+    def begin(self, conn: Connection) -> None:
+        # Under REPEATABLE READ the gap locks of eight workers deadlock hundreds of times.
+        if not conn.info.get(_READ_COMMITTED):
+            conn.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
+        conn.exec_driver_sql("START TRANSACTION")
+
+    def commit(self, conn: Connection) -> None:
+        conn.exec_driver_sql("COMMIT")
+
+    def rollback(self, conn: Connection) -> None:
+        conn.exec_driver_sql("ROLLBACK")
+
+    def check_server(self, conn: Connection) -> None:
+        maria = bool(getattr(conn.dialect, "is_mariadb", False))
+        name, least = ("MariaDB", (10, 6)) if maria else ("MySQL", (8, 0, 17))
+        version = conn.dialect.server_version_info or (0,)
+        if tuple(v for v in version if isinstance(v, int)) < least:
+            shown, needed = ".".join(map(str, version)), ".".join(map(str, least))
+            raise UnsupportedDatabase(
+                name, f"version {shown} has no SKIP LOCKED", f"Version {needed} or later is needed."
+            )
+        log, form = conn.execute(text("SELECT @@log_bin, @@binlog_format")).one()
+        if log and str(form).upper() == "STATEMENT":
+            raise UnsupportedDatabase(
+                name,
+                "binlog_format is STATEMENT, which refuses READ COMMITTED",
+                "Set binlog_format to ROW or MIXED.",
+            )
+        if conn.scalar(text("SELECT @@read_only")) and not _may_write(conn):
+            raise UnsupportedDatabase(name, "the server is read-only", "Connect to the primary.")
+        self._check_rowcount(conn, name)
+
+    def _check_rowcount(self, conn: Connection, name: str) -> None:
+        """Refuse a connection that counts changed rows where the fences need matched ones."""
+        conn.exec_driver_sql(
+            "CREATE TEMPORARY TABLE IF NOT EXISTS oqron_probe (v INT) ENGINE=InnoDB"
+        )
+        conn.exec_driver_sql("DELETE FROM oqron_probe")
+        conn.exec_driver_sql("INSERT INTO oqron_probe VALUES (1)")
+        matched = conn.exec_driver_sql("UPDATE oqron_probe SET v = 1").rowcount
+        conn.exec_driver_sql("DROP TEMPORARY TABLE oqron_probe")
+        if matched != 1:
+            raise UnsupportedDatabase(
+                name,
+                "the driver reports changed instead of matched rows",
+                "Connect with the client flag FOUND_ROWS.",
+            )
+
+    def is_transient(self, error: DBAPIError) -> bool:
+        return _errno(error) in TRANSIENT
+
+    def is_disconnect(self, error: DBAPIError) -> bool:
+        return error.connection_invalidated or _errno(error) in GONE
+
+    def lock_migration(
+        self, conn: Connection, name: str, timeout: timedelta, *, begin: bool
+    ) -> bool:
+        # DDL commits by itself here, so there is nothing to begin and the lock is the session's.
+        taken = conn.scalar(
+            text("SELECT GET_LOCK(:name, :wait)"),
+            {"name": _lock_name(name), "wait": -(-timeout // timedelta(seconds=1))},
+        )
+        return bool(taken)
+
+    def unlock_migration(self, conn: Connection, name: str) -> None:
+        conn.execute(text("DO RELEASE_LOCK(:name)"), {"name": _lock_name(name)})
+
+    def now(self, conn: Connection, offset: timedelta = timedelta(0)) -> Any:
+        clock: ColumnElement[Any] = func.utc_timestamp(literal_column("6"))
+        if offset:
+            shift = offset // timedelta(microseconds=1)
+            clock = func.timestampadd(literal_column("MICROSECOND"), shift, clock)
+        return type_coerce(clock, UTCDateTime())
+
+    def claim(
+        self,
+        work: Work,
+        table: Table,
+        candidates: Select[Any],
+        values: Values,
+        *,
+        bump: Column[int],
+        returning: Sequence[Column[Any]],
+    ) -> Sequence[Row[Any]]:
+        # The index gives the order (no filesort), so SKIP LOCKED locks just the rows it returns.
+        work.begin()
+        key = primary_key(table)
+        rows = work.conn.execute(
+            self.lock_rows(
+                candidates.with_only_columns(
+                    *after(returning, values, bump), maintain_column_froms=True
+                )
+            )
+        ).all()
+        if rows:
+            fresh = {name: rows[0]._mapping[name] for name in values}
+            work.conn.execute(
+                update(table)
+                .where(key.in_(sorted(row._mapping[key.name] for row in rows)))
+                .values({**fresh, bump.name: bump + 1})
+            )
+        return rows
+
+    def insert_ignore(self, work: Work, table: Table, values: Values) -> bool:
+        # Not INSERT IGNORE, which hides every other error too.
+        key = next(iter(table.primary_key))
+        statement = insert(table).values(dict(values)).on_duplicate_key_update({key.name: key})
+        return work.conn.execute(statement).rowcount == 1
+
+    def insert_many(self, work: Work, table: Table, source: FromClause, values: Values) -> int:
+        key = primary_key(table)
+        rows = select(*(expr.label(name) for name, expr in values.items())).order_by(source.c.n)
+        statement = insert(table).from_select(list(values), rows)
+        return work.conn.execute(statement.on_duplicate_key_update({key.name: key})).rowcount
+
+    def upsert(self, work: Work, table: Table, values: Values, update_: Values) -> None:
+        work.conn.execute(insert(table).values(dict(values)).on_duplicate_key_update(dict(update_)))
+
+    def batch(
+        self, columns: Mapping[str, TypeEngine[Any]], rows: Sequence[Sequence[Any]]
+    ) -> FromClause:
+        return json_table(json_rows(rows), columns)
+
+    def lock_rows(self, rows: Select[Any], *, skip_locked: bool = True) -> Select[Any]:
+        return rows.with_for_update(skip_locked=skip_locked)
+
+
+def _errno(error: DBAPIError) -> int | None:
+    args = getattr(error.orig, "args", ())
+    return args[0] if args and isinstance(args[0], int) else None
+
+
+def _may_write(conn: Connection) -> bool:
+    grants = " ".join(str(row[0]) for row in conn.execute(text("SHOW GRANTS")))
+    return "ALL PRIVILEGES ON *.*" in grants or "SUPER" in grants or "READ_ONLY ADMIN" in grants
+
+
+def _lock_name(name: str) -> str:
+    return "oqron:" + hashlib.blake2b(name.encode(), digest_size=16).hexdigest()
+
+
+dialect = MySQL()

@@ -1,0 +1,203 @@
+"""PostgreSQL: claim and finish in one statement each, arrays for batches."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any, ClassVar
+
+from sqlalchemy import (
+    URL,
+    Column,
+    Connection,
+    Engine,
+    FromClause,
+    Interval,
+    Row,
+    Select,
+    String,
+    Table,
+    bindparam,
+    column,
+    func,
+    literal,
+    select,
+    text,
+    true,
+    update,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, TIMESTAMP, insert
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.types import TypeEngine
+
+from oqron_sql.dialects.base import Dialect, Values, Work, primary_key
+from oqron_sql.errors import UnsupportedDatabase
+
+# serialization_failure, deadlock_detected, lock_not_available
+TRANSIENT = {"40001", "40P01", "55P03"}
+# read_only_sql_transaction (a failover), admin_shutdown, crash_shutdown, cannot_connect_now
+GONE = {"25006", "57P01", "57P02", "57P03"}
+
+
+class PostgreSQL(Dialect):
+    """PostgreSQL 12 and later."""
+
+    names: ClassVar = ("postgresql",)
+    partial_indexes: ClassVar = True
+    autocommit: ClassVar = True
+    extra: ClassVar = "postgresql"
+    blocking_driver: ClassVar = "psycopg"
+    table_options: ClassVar[Mapping[str, Any]] = {
+        # Rows are updated twice and stay: leave room on the page, and vacuum before it is many.
+        "postgresql_with": {"fillfactor": "85", "autovacuum_vacuum_scale_factor": "0.02"}
+    }
+
+    def key_type(self, dialect: Any) -> TypeEngine[Any]:
+        return String(255, collation="C")
+
+    def timestamp_type(self) -> TypeEngine[Any]:
+        return TIMESTAMP(timezone=True)
+
+    def engine_options(self, url: URL) -> dict[str, Any]:
+        return {"isolation_level": "AUTOCOMMIT"}
+
+    def adopt(self, engine: Engine) -> Engine:
+        return engine.execution_options(isolation_level="AUTOCOMMIT")
+
+    def begin(self, conn: Connection) -> None:
+        conn.exec_driver_sql("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE")
+
+    def commit(self, conn: Connection) -> None:
+        conn.exec_driver_sql("COMMIT")
+
+    def rollback(self, conn: Connection) -> None:
+        conn.exec_driver_sql("ROLLBACK")
+
+    def check_server(self, conn: Connection) -> None:
+        version = conn.dialect.server_version_info or (0,)
+        if version < (12,):
+            raise UnsupportedDatabase(
+                "PostgreSQL", f"version {version[0]} is too old", "Version 12 or later is needed."
+            )
+        if conn.scalar(text("SELECT pg_is_in_recovery()")):
+            raise UnsupportedDatabase(
+                "PostgreSQL",
+                "this server is a read-only standby",
+                "Connect to the primary, e.g. with target_session_attrs=read-write.",
+            )
+        if conn.scalar(text("SHOW server_encoding")) != "UTF8":
+            raise UnsupportedDatabase(
+                "PostgreSQL",
+                "the database's encoding is not UTF8",
+                "Create it with ENCODING 'UTF8'.",
+            )
+
+    def is_transient(self, error: DBAPIError) -> bool:
+        return _sqlstate(error) in TRANSIENT
+
+    def is_disconnect(self, error: DBAPIError) -> bool:
+        return error.connection_invalidated or _sqlstate(error) in GONE
+
+    def lock_migration(
+        self, conn: Connection, name: str, timeout: timedelta, *, begin: bool
+    ) -> bool:
+        if begin:
+            self.begin(conn)
+            _set_local(conn, "statement_timeout", "0")
+        # A lock of the transaction, not of the session: it also holds behind a pooler.
+        patience = conn.scalar(select(func.current_setting("lock_timeout")))
+        _set_local(conn, "lock_timeout", f"{max(1, timeout // timedelta(milliseconds=1))}ms")
+        try:
+            conn.execute(select(func.pg_advisory_xact_lock(_number(name))))
+        except DBAPIError as error:
+            if _sqlstate(error) == "55P03":
+                return False
+            raise
+        _set_local(conn, "lock_timeout", str(patience))
+        return True
+
+    def now(self, conn: Connection, offset: timedelta = timedelta(0)) -> Any:
+        # Not now(), which is the start of the transaction; not clock_timestamp(), which no index
+        # can serve. A statement that had to wait writes a lease that is shorter, never longer.
+        clock = func.statement_timestamp(type_=TIMESTAMP(timezone=True))
+        return clock + literal(offset, Interval) if offset else clock
+
+    def claim(
+        self,
+        work: Work,
+        table: Table,
+        candidates: Select[Any],
+        values: Values,
+        *,
+        bump: Column[int],
+        returning: Sequence[Column[Any]],
+    ) -> Sequence[Row[Any]]:
+        # Materialized, because the planner may run a LIMIT subquery again for each row of a
+        # nested loop, and then update more rows than the limit allows.
+        chosen = self.lock_rows(candidates).cte("chosen").prefix_with("MATERIALIZED")
+        taken = (
+            update(table)
+            .where(primary_key(table) == chosen.c[0])
+            .values({**values, bump.name: bump + 1})
+            .returning(*returning)
+        )
+        return work.conn.execute(taken).all()
+
+    def insert_ignore(self, work: Work, table: Table, values: Values) -> bool:
+        statement = insert(table).values(dict(values)).on_conflict_do_nothing()
+        return work.conn.execute(statement).rowcount == 1
+
+    def insert_many(self, work: Work, table: Table, source: FromClause, values: Values) -> int:
+        rows = select(*(expr.label(name) for name, expr in values.items())).order_by(source.c.n)
+        statement = insert(table).from_select(list(values), rows).on_conflict_do_nothing()
+        return work.conn.execute(statement).rowcount
+
+    def upsert(self, work: Work, table: Table, values: Values, update_: Values) -> None:
+        statement = insert(table).values(dict(values))
+        work.conn.execute(
+            statement.on_conflict_do_update(
+                index_elements=list(table.primary_key), set_=dict(update_)
+            )
+        )
+
+    def batch(
+        self, columns: Mapping[str, TypeEngine[Any]], rows: Sequence[Sequence[Any]]
+    ) -> FromClause:
+        # One array per column: the text of the statement is the same for any number of rows.
+        arrays = [
+            bindparam(None, list(values), ARRAY(kind), unique=True)
+            for kind, values in zip(columns.values(), zip(*rows, strict=True), strict=True)
+        ]
+        return (
+            func.unnest(*arrays)
+            .table_valued(
+                *(column(name, kind) for name, kind in columns.items()),
+                with_ordinality="n",
+                name="batch",
+            )
+            .render_derived()
+        )
+
+    def lock_rows(self, rows: Select[Any], *, skip_locked: bool = True) -> Select[Any]:
+        # NO KEY UPDATE is what an UPDATE takes anyway.
+        return rows.with_for_update(skip_locked=skip_locked, key_share=True)
+
+
+def _sqlstate(error: DBAPIError) -> str | None:
+    return getattr(error.orig, "sqlstate", None)
+
+
+def _set_local(conn: Connection, setting: str, value: str) -> None:
+    """Change a setting until the transaction ends."""
+    conn.execute(select(func.set_config(setting, value, true())))
+
+
+def _number(name: str) -> int:
+    """Return a 64-bit number for an advisory lock."""
+    return int.from_bytes(
+        hashlib.blake2b(name.encode(), digest_size=8).digest(), "big", signed=True
+    )
+
+
+dialect = PostgreSQL()

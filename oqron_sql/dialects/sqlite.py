@@ -1,0 +1,218 @@
+"""SQLite: one writer at a time, so one UPDATE is already a claim."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any, ClassVar
+
+from sqlalchemy import (
+    URL,
+    Column,
+    Connection,
+    Engine,
+    FromClause,
+    Integer,
+    Row,
+    Select,
+    String,
+    Table,
+    event,
+    func,
+    select,
+    true,
+    type_coerce,
+    update,
+)
+from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import StaticPool
+from sqlalchemy.types import TypeEngine
+
+from oqron_sql.dialects.base import Dialect, IsoTimestamp, Values, Work, json_rows, primary_key
+from oqron_sql.errors import UnsupportedDatabase
+
+logger = logging.getLogger("oqron_sql")
+
+BUSY_TIMEOUT_MS = 10_000
+_PATIENCE = "oqron_busy_timeout"
+# Shared memory and POSIX locks do not work across these; a WAL on them loses data.
+NETWORK_FILESYSTEMS = ("nfs", "cifs", "smb", "9p", "virtiofs", "fuse", "afs", "ceph", "gluster")
+
+
+class SQLite(Dialect):
+    """SQLite 3.35 and later (RETURNING), through pysqlite or aiosqlite."""
+
+    names: ClassVar = ("sqlite",)
+    partial_indexes: ClassVar = True
+    exclusive: ClassVar = True
+    extra: ClassVar = "sqlite"
+    blocking_driver: ClassVar = "pysqlite"
+    # A rowid that was deleted must not come back: the order of insertion is read from it.
+    table_options: ClassVar[Mapping[str, Any]] = {"sqlite_autoincrement": True}
+
+    def serial_type(self) -> TypeEngine[Any]:
+        return Integer()  # AUTOINCREMENT demands this very word; it holds 64 bits
+
+    def engine_options(self, url: URL) -> dict[str, Any]:
+        options: dict[str, Any] = {"isolation_level": "AUTOCOMMIT"}
+        if self.in_memory(url):
+            options |= {"poolclass": StaticPool, "connect_args": {"check_same_thread": False}}
+        return options
+
+    def in_memory(self, url: URL) -> bool:
+        return url.database in (None, "", ":memory:")
+
+    def prepare(self, engine: Engine) -> None:
+        @event.listens_for(engine, "connect")
+        def configure(dbapi_connection: Any, _record: Any) -> None:
+            cursor = dbapi_connection.cursor()
+            cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS:d}")
+            # FULL: what was acknowledged survives a power cut; NORMAL would lose the last commits.
+            cursor.execute("PRAGMA synchronous = FULL")
+            cursor.close()
+
+    def begin(self, conn: Connection) -> None:
+        if _in_transaction(conn):
+            # The host's begin hook was first: this takes the write lock now, while waiting for it
+            # is still allowed, and needs no table. It reclaims one page, if even that.
+            conn.exec_driver_sql("PRAGMA incremental_vacuum(1)").close()
+        else:
+            conn.exec_driver_sql("BEGIN IMMEDIATE")
+
+    def rollback(self, conn: Connection) -> None:
+        # A host's engine with skip_autocommit_rollback would leave our transaction open.
+        if _in_transaction(conn):
+            conn.exec_driver_sql("ROLLBACK")
+        conn.rollback()
+
+    def check_server(self, conn: Connection) -> None:
+        version = conn.scalar(select(func.sqlite_version())) or "0"
+        if tuple(int(part) for part in version.split(".")) < (3, 35):
+            raise UnsupportedDatabase(
+                "SQLite", f"version {version} is too old", "Version 3.35 or later is needed."
+            )
+        path = conn.exec_driver_sql("PRAGMA database_list").first()
+        if path is None or not path[2]:
+            return
+        kind = filesystem(path[2])
+        mode = str(conn.exec_driver_sql("PRAGMA journal_mode").scalar()).lower()
+        network = any(kind.startswith(name) for name in NETWORK_FILESYSTEMS)
+        if network and mode == "wal":
+            raise UnsupportedDatabase(
+                "SQLite",
+                f"{path[2]} is in WAL mode on a {kind} filesystem, where that loses data",
+                "Move the file to a local disk.",
+            )
+        if network:
+            logger.warning("SQLite on a %s filesystem: one host only, expect slow locks", kind)
+        elif mode != "wal" and not _in_transaction(conn):
+            mode = str(conn.exec_driver_sql("PRAGMA journal_mode = WAL").scalar()).lower()
+            if mode != "wal":
+                logger.warning("SQLite would not enter WAL mode: readers and writers will wait")
+
+    def is_transient(self, error: DBAPIError) -> bool:
+        return getattr(error.orig, "sqlite_errorname", "").startswith(
+            ("SQLITE_BUSY", "SQLITE_LOCKED")
+        )
+
+    def lock_migration(
+        self, conn: Connection, name: str, timeout: timedelta, *, begin: bool
+    ) -> bool:
+        conn.info[_PATIENCE] = conn.exec_driver_sql("PRAGMA busy_timeout").scalar()
+        conn.exec_driver_sql(f"PRAGMA busy_timeout = {timeout // timedelta(milliseconds=1):d}")
+        try:
+            self.begin(conn)
+        except DBAPIError as error:
+            if self.is_transient(error):
+                return False
+            raise
+        return True
+
+    def unlock_migration(self, conn: Connection, name: str) -> None:
+        # The connection may be a host's.
+        patience = conn.info.pop(_PATIENCE, None)
+        if patience is not None:
+            conn.exec_driver_sql(f"PRAGMA busy_timeout = {patience:d}")
+
+    def now(self, conn: Connection, offset: timedelta = timedelta(0)) -> Any:
+        # strftime knows milliseconds; three zeros make them as wide as what Python writes.
+        shift = [f"{offset.total_seconds():+.3f} seconds"] if offset else []
+        clock = func.strftime("%Y-%m-%d %H:%M:%f", "now", *shift, type_=String())
+        return type_coerce(clock.concat("000"), IsoTimestamp())
+
+    def claim(
+        self,
+        work: Work,
+        table: Table,
+        candidates: Select[Any],
+        values: Values,
+        *,
+        bump: Column[int],
+        returning: Sequence[Column[Any]],
+    ) -> Sequence[Row[Any]]:
+        taken = (
+            update(table)
+            .where(primary_key(table).in_(candidates))
+            .values({**values, bump.name: bump + 1})
+            .returning(*returning)
+        )
+        return work.conn.execute(taken).all()
+
+    def insert_ignore(self, work: Work, table: Table, values: Values) -> bool:
+        statement = insert(table).values(dict(values)).on_conflict_do_nothing()
+        return work.conn.execute(statement).rowcount == 1
+
+    def insert_many(self, work: Work, table: Table, source: FromClause, values: Values) -> int:
+        rows = (
+            select(*(expr.label(name) for name, expr in values.items()))
+            .where(true())  # else the parser takes ON CONFLICT for a join
+            .order_by(source.c.n)
+        )
+        statement = insert(table).from_select(list(values), rows).on_conflict_do_nothing()
+        return work.conn.execute(statement).rowcount
+
+    def upsert(self, work: Work, table: Table, values: Values, update_: Values) -> None:
+        statement = insert(table).values(dict(values))
+        work.conn.execute(
+            statement.on_conflict_do_update(
+                index_elements=list(table.primary_key), set_=dict(update_)
+            )
+        )
+
+    def batch(
+        self, columns: Mapping[str, TypeEngine[Any]], rows: Sequence[Sequence[Any]]
+    ) -> FromClause:
+        each = func.json_each(json_rows(rows)).table_valued("key", "value", name="each")
+        picked = [
+            type_coerce(func.json_extract(each.c.value, f"$[{i}]"), kind).label(name)
+            for i, (name, kind) in enumerate(columns.items())
+        ]
+        return select(each.c.key.label("n"), *picked).subquery("batch")
+
+
+def filesystem(path: str) -> str:
+    """Return the type of the filesystem that holds `path`, or "" where that cannot be told."""
+    try:
+        with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as mounts:
+            lines = [line.split() for line in mounts]
+    except OSError:
+        return ""
+    real = os.path.realpath(path)
+    best, kind = "", ""
+    for fields in lines:
+        mount = fields[4].encode().decode("unicode_escape")
+        inside = real == mount or real.startswith(mount.rstrip("/") + "/")
+        if inside and len(mount) >= len(best):
+            best, kind = mount, fields[fields.index("-") + 1]
+    return kind
+
+
+def _in_transaction(conn: Connection) -> bool:
+    driver = conn.connection.driver_connection
+    return bool(driver is not None and driver.in_transaction)
+
+
+dialect = SQLite()

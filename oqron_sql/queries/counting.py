@@ -1,0 +1,62 @@
+"""How many jobs are where, and which."""
+
+from __future__ import annotations
+
+from sqlalchemy import Select, func, select
+
+from oqron_sql.contract.checks import check_count
+from oqron_sql.contract.model import FINISHED, LIVE, Job, JobState
+from oqron_sql.queries import tallies
+from oqron_sql.queries.rows import job_columns, jobs_from_rows
+from oqron_sql.queries.tx import Tx
+from oqron_sql.schema.tables import STATES
+
+
+def count_active(tx: Tx, queue: str) -> int:
+    """Count the active jobs."""
+    return _count(tx, queue, JobState.ACTIVE)
+
+
+def count_jobs(tx: Tx, queue: str, state: JobState) -> int:
+    """Count the jobs in one state; the finished ones without reading them."""
+    state = JobState(state)
+    if state in FINISHED:
+        return tallies.read(tx, queue)[state]
+    return _count(tx, queue, state)
+
+
+def get_job_counts(tx: Tx, queue: str) -> dict[JobState, int]:
+    """Count the jobs in each of the six states."""
+    counts = {state: _count(tx, queue, state) for state in JobState if state in LIVE}
+    counts |= tallies.read(tx, queue)
+    return {state: counts[state] for state in JobState}
+
+
+def list_jobs(tx: Tx, queue: str, state: JobState, start: int = 0, end: int = 100) -> list[Job]:
+    """Return the slice [start, end) of the jobs in a state."""
+    check_count("start", start)
+    if end <= start:
+        return []
+    page = listed(tx, queue, JobState(state)).offset(start).limit(end - start)
+    return jobs_from_rows(tx, tx.conn.execute(page).all())
+
+
+def listed(tx: Tx, queue: str, state: JobState) -> Select[tuple[object, ...]]:
+    """Select the jobs in a state in the order of a list; an index has each of these orders."""
+    jobs = tx.tables.jobs
+    query = select(*job_columns(jobs)).where(
+        jobs.c.queue_name == queue, jobs.c.state == STATES[state]
+    )
+    if state is JobState.COMPLETED:
+        return query.order_by(jobs.c.completed_at.desc(), jobs.c.seq.desc())
+    if state is JobState.FAILED:
+        return query.order_by(jobs.c.failed_at.desc(), jobs.c.seq.desc())
+    return query.order_by(jobs.c.created_at, jobs.c.seq)
+
+
+def _count(tx: Tx, queue: str, state: JobState) -> int:
+    jobs = tx.tables.jobs
+    query = select(func.count()).select_from(jobs)
+    return (
+        tx.conn.scalar(query.where(jobs.c.queue_name == queue, jobs.c.state == STATES[state])) or 0
+    )

@@ -1,0 +1,56 @@
+"""Jobs that are not due yet."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, func, null, select, update
+
+from oqron_sql.contract.checks import check_instant, check_name
+from oqron_sql.contract.model import JobState
+from oqron_sql.queries.tx import INSTANT, Tx
+from oqron_sql.schema.tables import STATES
+
+
+def get_next_delayed_timestamp(tx: Tx, queue: str) -> datetime | None:
+    """Return when the next delayed job is due, or None."""
+    jobs = tx.tables.jobs
+    due: datetime | None = tx.conn.scalar(
+        select(func.min(jobs.c.delay_until, type_=INSTANT)).where(
+            jobs.c.queue_name == queue, jobs.c.state == STATES[JobState.DELAYED]
+        )
+    )
+    return due
+
+
+def promote_due_step(tx: Tx, queue: str, timestamp: datetime | None = None, *, limit: int) -> int:
+    """Make up to `limit` jobs that are due at `timestamp` waiting."""
+    jobs = tx.tables.jobs
+    due = tx.now() if timestamp is None else check_instant("timestamp", timestamp)
+    return _promote(tx, queue, limit, jobs.c.delay_until <= due)
+
+
+def promote_step(tx: Tx, queue: str, *, limit: int) -> int:
+    """Make up to `limit` delayed jobs waiting."""
+    return _promote(tx, queue, limit)
+
+
+def _promote(tx: Tx, queue: str, limit: int, *conditions: ColumnElement[Any]) -> int:
+    jobs = tx.tables.jobs
+    check_name("queue", queue)
+    tx.begin()
+    delayed = (
+        select(jobs.c.seq)
+        .where(jobs.c.queue_name == queue, jobs.c.state == STATES[JobState.DELAYED], *conditions)
+        .order_by(jobs.c.delay_until)
+        .limit(limit)
+    )
+    seqs = tx.conn.scalars(tx.dialect.lock_rows(delayed)).all()
+    if not seqs:
+        return 0
+    return tx.conn.execute(
+        update(jobs)
+        .where(jobs.c.seq.in_(seqs), jobs.c.state == STATES[JobState.DELAYED])
+        .values(state=STATES[JobState.WAITING], delay_until=null())
+    ).rowcount

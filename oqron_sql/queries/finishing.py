@@ -1,0 +1,242 @@
+"""Recording how leased jobs ended, many at once.
+
+One UPDATE joins the outcomes on (seq, lease). The job's state is deliberately not in it: with stale
+statistics the planner takes a partial index of the active jobs for empty and reads all of it for
+every outcome. A lease is held while `locked_by` is set, and no index has that column.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    FromClause,
+    String,
+    Update,
+    case,
+    func,
+    literal_column,
+    null,
+    select,
+    type_coerce,
+    update,
+)
+
+from oqron_sql.contract import codec
+from oqron_sql.contract.checks import check_duration, check_name
+from oqron_sql.contract.model import (
+    FINISHED,
+    AttemptRecord,
+    Complete,
+    Fail,
+    Job,
+    JobState,
+    Outcome,
+    Retry,
+    Settled,
+)
+from oqron_sql.errors import InvalidInput
+from oqron_sql.queries import flows, history, metrics, tallies
+from oqron_sql.queries.rows import attempt_body
+from oqron_sql.queries.tx import INSTANT, Tx
+from oqron_sql.schema.tables import STATES
+from oqron_sql.schema.types import LongText
+
+CHUNK_ROWS = 1000
+CHUNK_BYTES = 4 * 1024 * 1024
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _End:
+    """One outcome, checked and encoded."""
+
+    job: Job
+    state: JobState
+    text: str  # the return value's JSON, or the reason
+    delay: timedelta = timedelta(0)
+    stacktrace: str | None = None
+
+    @property
+    def failed(self) -> bool:
+        return self.state is not JobState.COMPLETED
+
+
+def finish_jobs(tx: Tx, queue: str, outcomes: Sequence[Outcome]) -> list[Settled]:
+    """Record `outcomes`; a stale lease changes nothing and is told as lost."""
+    ends = [_checked(queue, outcome, tx.settings.max_payload) for outcome in outcomes]
+    if not ends:
+        return []
+    chunks = list(_chunks(ends))
+    fresh = not (tx.joined or tx.begun)
+    tx.begin()
+    # Nearly always every lease is held: write first, and look only if fewer rows were changed than
+    # asked for. That takes back what was written, so it must be all that the transaction holds.
+    if fresh and len(chunks) == 1:
+        if tx.conn.execute(_finish(tx, ends)).rowcount == len(ends):
+            _conclude(tx, queue, ends)
+            return [Settled(end.job.id, end.job.lease, end.state) for end in ends]
+        tx.restart()
+    return [settled for chunk in chunks for settled in _settle_held(tx, queue, chunk)]
+
+
+def _settle_held(tx: Tx, queue: str, ends: Sequence[_End]) -> list[Settled]:
+    """Lock the jobs first, then write only the outcomes whose lease is held."""
+    jobs = tx.tables.jobs
+    rows = select(jobs.c.seq, jobs.c.lease, jobs.c.locked_by, jobs.c.state).where(
+        jobs.c.seq.in_([end.job.seq for end in ends])
+    )
+    found = {
+        row.seq: [row.lease, row.locked_by is not None, JobState(row.state)]
+        for row in tx.conn.execute(
+            tx.dialect.lock_rows(rows.order_by(jobs.c.seq), skip_locked=False)
+        )
+    }
+    accepted: list[_End] = []
+    settled: list[Settled] = []
+    for end in ends:
+        lease, held, state = found.get(end.job.seq, (None, False, None))
+        if lease == end.job.lease and held:
+            accepted.append(end)
+            found[end.job.seq][1:] = [False, end.state]
+            state = end.state
+        elif lease != end.job.lease or not _same_end(end, state):
+            state = None
+        settled.append(Settled(end.job.id, end.job.lease, state))
+    if accepted:
+        tx.conn.execute(_finish(tx, accepted))
+        _conclude(tx, queue, accepted)
+    return settled
+
+
+def _same_end(end: _End, state: JobState | None) -> bool:
+    """Whether this outcome was recorded before: its reply was lost and the caller asks again."""
+    if end.state in FINISHED:
+        return state is end.state
+    return state in (JobState.WAITING, JobState.DELAYED)
+
+
+def _finish(tx: Tx, ends: Sequence[_End]) -> Update:
+    """Return the statement that records all of `ends` whose lease is held."""
+    jobs = tx.tables.jobs
+    plain = not any(end.failed for end in ends)
+    columns: dict[str, Any] = {"seq": _INT, "lease": _INT, "text": _TEXT}
+    rows: list[list[Any]] = [[end.job.seq, end.job.lease, end.text] for end in ends]
+    if not plain:
+        columns |= {"state": _STATE, "delay": _TIME, "entries": _INT}
+        now = tx.read_clock() if any(end.delay for end in ends) else None
+        for row, end in zip(rows, ends, strict=True):
+            due = now + end.delay if now is not None and end.delay else None
+            row += [end.state.value, due, 1 + (end.stacktrace is not None) if end.failed else 0]
+    batch = tx.dialect.batch(columns, rows)
+    values = {
+        "lock_until": null(),
+        "locked_by": null(),
+        **(_completed(tx, batch) if plain else _mixed(tx, batch)),
+    }
+    return (
+        update(jobs)
+        .where(
+            jobs.c.seq == batch.c.seq,
+            jobs.c.lease == batch.c.lease,
+            jobs.c.locked_by.is_not(None),
+        )
+        .values(values)
+    )
+
+
+_INT, _TEXT, _STATE, _TIME = BigInteger(), LongText(), String(16), INSTANT
+
+
+def _completed(tx: Tx, batch: FromClause) -> dict[str, Any]:
+    return {
+        "state": STATES[JobState.COMPLETED],
+        "returnvalue": batch.c.text,
+        "completed_at": type_coerce(tx.now(), INSTANT),
+        "failed_reason": null(),
+        "delay_until": null(),
+        "dedup_slot": null(),
+    }
+
+
+def _mixed(tx: Tx, batch: FromClause) -> dict[str, Any]:
+    jobs, now = tx.tables.jobs, type_coerce(tx.now(), INSTANT)
+    done = batch.c.state == STATES[JobState.COMPLETED]
+    dead = batch.c.state == STATES[JobState.FAILED]
+    return {
+        "state": batch.c.state,
+        "returnvalue": case((done, batch.c.text), else_=jobs.c.returnvalue),
+        "failed_reason": case((done, null()), else_=batch.c.text),
+        "completed_at": case((done, now), else_=jobs.c.completed_at),
+        "failed_at": case((dead, now), else_=jobs.c.failed_at),
+        "delay_until": batch.c.delay,
+        "attempts_made": jobs.c.attempts_made + case((done, 0), else_=1),
+        "entries": jobs.c.entries + func.coalesce(batch.c.entries, literal_column("0")),
+        "dedup_slot": case((done | dead, null()), else_=jobs.c.dedup_slot),
+    }
+
+
+def _conclude(tx: Tx, queue: str, ends: Sequence[_End]) -> None:
+    """Write what follows from ends that were accepted."""
+    finished = [end for end in ends if end.state in FINISHED]
+    tallies.add_all(tx, queue, [end.state for end in finished])
+    metrics.record(tx, queue, [end.job.seq for end in finished])
+    failures = [end for end in ends if end.failed]
+    if failures:
+        now = tx.read_clock()
+        history.append(tx, [entry for end in failures for entry in _entries(end, now)])
+    children = [end for end in finished if end.job.parent_id is not None]
+    if children:
+        flows.tell(
+            tx,
+            [flows.Child.of(end.job, end.text if end.failed else None) for end in children],
+        )
+
+
+def _entries(end: _End, now: Any) -> Iterator[tuple[int, str, str]]:
+    seq = end.job.seq or 0
+    record = AttemptRecord(
+        attempt=end.job.attempts_made + 1,
+        started_at=end.job.processed_at,
+        ended_at=now,
+        status="failed",
+        error=end.text,
+        stacktrace=end.stacktrace,
+    )
+    if end.stacktrace is not None:
+        yield seq, "stack", codec.dumps(end.stacktrace)
+    yield seq, "attempt", codec.dumps(attempt_body(record))
+
+
+def _checked(queue: str, outcome: Outcome, limit: int) -> _End:
+    job = outcome.job
+    check_name("queue", queue)
+    if job.queue_name != queue:
+        raise InvalidInput("job.queue_name", job.queue_name, f"must be {queue!r}, the queue given")
+    if job.seq is None or not job.lease:
+        raise InvalidInput("job", job.id, "must be a job as a fetch returned it, with its lease")
+    if isinstance(outcome, Complete):
+        return _End(job, JobState.COMPLETED, codec.dumps(outcome.returnvalue, limit))
+    stack = None if outcome.stacktrace is None else codec.clean_text(outcome.stacktrace)
+    reason = codec.clean_text(str(outcome.reason))
+    if isinstance(outcome, Fail):
+        return _End(job, JobState.FAILED, reason, stacktrace=stack)
+    if isinstance(outcome, Retry):
+        delay = check_duration("delay", outcome.delay)
+        state = JobState.DELAYED if delay else JobState.WAITING
+        return _End(job, state, reason, delay, stack)
+    raise InvalidInput("outcome", outcome, "must be Complete, Fail or Retry")
+
+
+def _chunks(ends: Sequence[_End]) -> Iterator[Sequence[_End]]:
+    start = size = 0
+    for i, end in enumerate(ends):
+        size += len(end.text)
+        if i > start and (i - start == CHUNK_ROWS or size > CHUNK_BYTES):
+            yield ends[start:i]
+            start, size = i, len(end.text)
+    if start < len(ends):
+        yield ends[start:]

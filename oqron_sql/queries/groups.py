@@ -1,0 +1,140 @@
+"""Groups take turns, and none has more active jobs than its cap.
+
+A claim locks up to n group rows that have a waiting job, least recently served first, passing over
+those that another claim holds. Only then, in a new statement, so that it sees what was committed
+before the lock was had, does it count each group's active jobs and take each one's head. The cost
+follows n; workers on different groups do not wait for each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Row, Select, and_, func, or_, select, union_all, update
+
+from oqron_sql.contract.model import JobState
+from oqron_sql.contract.options import FetchOptions
+from oqron_sql.queries import fetch
+from oqron_sql.queries.tx import Tx
+from oqron_sql.schema.tables import STATES
+
+NO_GROUP = ""  # how "no group" is spelled in the table of groups; a group's id is never empty
+
+
+def claim_by_turn(
+    tx: Tx, queue: str, n: int, opts: FetchOptions, lease: dict[str, Any]
+) -> list[Row[Any]]:
+    """Lease up to `n` jobs, at most one per group and round."""
+    tx.begin()
+    tx.dialect.insert_ignore(tx, tx.tables.groups, {"queue_name": queue, "group_id": NO_GROUP})
+    taken: list[Row[Any]] = []
+    full: set[str] = set()
+    while len(taken) < n:
+        turn = _lock_next(tx, queue, n - len(taken), opts, full)
+        if not turn:
+            break
+        full |= _full(tx, queue, turn, opts)
+        heads = _heads(tx, queue, [group for group in turn if group not in full], opts)
+        rows = fetch.claim(tx, heads, lease) if heads is not None else []
+        served = {row.group_id or NO_GROUP for row in rows}
+        # A group whose head went to a fetch without groups gets no second look in this call.
+        full |= set(turn) - served
+        taken += sorted(rows, key=lambda row: turn.index(row.group_id or NO_GROUP))
+        _note_turn(tx, queue, [group for group in turn if group in served])
+    return taken
+
+
+def _lock_next(tx: Tx, queue: str, n: int, opts: FetchOptions, full: set[str]) -> list[str]:
+    """Lock and return up to `n` groups that have a waiting job, least recently served first."""
+    groups = tx.tables.groups
+    jobs = tx.tables.jobs
+    waiting = fetch.runnable(tx, queue, opts).correlate(groups)
+    grouped = waiting.where(jobs.c.group_id == groups.c.group_id).exists()
+    loose = waiting.where(jobs.c.group_id.is_(None)).exists()
+    # Two look-ups rather than one with an OR in it, so that each is answered by the index.
+    query = select(groups.c.group_id).where(
+        groups.c.queue_name == queue,
+        or_(
+            and_(groups.c.group_id != NO_GROUP, grouped),
+            and_(groups.c.group_id == NO_GROUP, loose),
+        ),
+    )
+    passed = full | set(opts.exclude_groups)
+    if passed:
+        query = query.where(groups.c.group_id.not_in(sorted(passed)))
+    query = query.order_by(groups.c.served, groups.c.group_id).limit(n)
+    return list(tx.conn.scalars(tx.dialect.lock_rows(query)))
+
+
+def _full(tx: Tx, queue: str, turn: Sequence[str], opts: FetchOptions) -> set[str]:
+    """Return those groups that have as many active jobs as they may."""
+    if opts.group_concurrency is None:
+        return set()
+    jobs = tx.tables.jobs
+    active = (
+        select(jobs.c.group_id)
+        .where(
+            jobs.c.queue_name == queue,
+            jobs.c.state == STATES[JobState.ACTIVE],
+            jobs.c.group_id.in_(turn),
+        )
+        .group_by(jobs.c.group_id)
+        .having(func.count() >= opts.group_concurrency)
+    )
+    return set(tx.conn.scalars(active))
+
+
+def _heads(tx: Tx, queue: str, turn: Sequence[str], opts: FetchOptions) -> Select[Any] | None:
+    """Return the first runnable job of each group, as candidates for a claim."""
+    if not turn:
+        return None
+    jobs = tx.tables.jobs
+    firsts = [_head(tx, fetch.runnable(tx, queue, opts), group, opts.lifo) for group in turn]
+    found = tx.conn.scalars(
+        union_all(*(select(first.subquery().c.seq) for first in firsts))
+        if len(firsts) > 1
+        else firsts[0]
+    ).all()
+    if not found:
+        return None
+    return fetch.runnable(tx, queue, opts).where(jobs.c.seq.in_(found))
+
+
+def _head(tx: Tx, waiting: Select[Any], group: str, lifo: bool) -> Select[Any]:
+    jobs = tx.tables.jobs
+    mine = waiting.where(jobs.c.group_id == group if group else jobs.c.group_id.is_(None))
+    if not lifo:
+        return mine.order_by(*fetch.oldest(tx)).limit(1)
+    best = mine.with_only_columns(jobs.c.priority).order_by(*fetch.oldest(tx)).limit(1)
+    return (
+        mine.where(jobs.c.priority == best.scalar_subquery()).order_by(jobs.c.seq.desc()).limit(1)
+    )
+
+
+def _note_turn(tx: Tx, queue: str, served: Sequence[str]) -> None:
+    """Send groups to the end of the line, in this order."""
+    groups = tx.tables.groups
+    last = tx.conn.scalar(select(func.max(groups.c.served)).where(groups.c.queue_name == queue))
+    for place, group in enumerate(served, start=(last or 0) + 1):
+        tx.conn.execute(
+            update(groups)
+            .where(groups.c.queue_name == queue, groups.c.group_id == group)
+            .values(served=place)
+        )
+
+
+def get_group_active_count(tx: Tx, queue: str, group_id: str) -> int:
+    """Count the active jobs of a group."""
+    return _count(tx, queue, group_id, JobState.ACTIVE)
+
+
+def get_waiting_group_count(tx: Tx, queue: str, group_id: str) -> int:
+    """Count the waiting jobs of a group."""
+    return _count(tx, queue, group_id, JobState.WAITING)
+
+
+def _count(tx: Tx, queue: str, group_id: str, state: JobState) -> int:
+    jobs = tx.tables.jobs
+    mine = (jobs.c.queue_name == queue, jobs.c.group_id == group_id, jobs.c.state == STATES[state])
+    return tx.conn.scalar(select(func.count()).select_from(jobs).where(*mine)) or 0

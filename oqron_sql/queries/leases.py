@@ -1,0 +1,172 @@
+"""Extending, releasing and taking back leases."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import BigInteger, Select, null, select, type_coerce, update
+
+from oqron_sql.contract.checks import check_count, check_duration
+from oqron_sql.contract.model import Extension, Job, JobState, Recovered
+from oqron_sql.errors import LeaseLost
+from oqron_sql.queries import flows, metrics, tallies
+from oqron_sql.queries.rows import in_state, job_columns, jobs_from_rows
+from oqron_sql.queries.tx import INSTANT, Tx
+from oqron_sql.schema.tables import STATES
+
+LEASE = {"seq": BigInteger(), "lease": BigInteger()}
+
+
+def lease_lost(tx: Tx, queue: str, job_id: str, lease: int) -> LeaseLost:
+    """Return the error that says who has the job now."""
+    jobs = tx.tables.jobs
+    current = tx.conn.scalar(
+        select(jobs.c.lease).where(jobs.c.id == job_id, jobs.c.queue_name == queue)
+    )
+    return LeaseLost(queue, job_id, lease, current)
+
+
+def extend_lock(
+    tx: Tx, queue: str, job_id: str, duration: timedelta, *, lease: int | None = None
+) -> bool:
+    """Let the lock of an active job end at now + `duration`."""
+    jobs = tx.tables.jobs
+    check_duration("duration", duration)
+    statement = (
+        update(jobs)
+        .where(jobs.c.id == job_id, jobs.c.queue_name == queue)
+        .values(lock_until=tx.now(duration))
+    )
+    if lease is None:
+        return tx.conn.execute(statement.where(in_state(jobs, JobState.ACTIVE))).rowcount == 1
+    held = statement.where(jobs.c.lease == lease, jobs.c.locked_by.is_not(None))
+    if tx.conn.execute(held).rowcount == 0:
+        raise lease_lost(tx, queue, job_id, lease)
+    return True
+
+
+def extend_locks(tx: Tx, queue: str, jobs: Sequence[Job], duration: timedelta) -> list[Extension]:
+    """Extend many leases in one statement, then read back what became of each."""
+    check_duration("duration", duration)
+    if not jobs:
+        return []
+    table = tx.tables.jobs
+    tx.begin()
+    batch = tx.dialect.batch(LEASE, [[job.seq, job.lease] for job in jobs])
+    tx.conn.execute(
+        update(table)
+        .where(
+            table.c.seq == batch.c.seq,
+            table.c.lease == batch.c.lease,
+            table.c.locked_by.is_not(None),
+        )
+        .values(lock_until=type_coerce(tx.now(duration), INSTANT))
+    )
+    found = {
+        row.seq: row
+        for row in tx.conn.execute(
+            select(
+                table.c.seq,
+                table.c.lease,
+                table.c.locked_by,
+                table.c.lock_until,
+                table.c.cancelled_at,
+            ).where(table.c.seq.in_([job.seq for job in jobs]))
+        )
+    }
+    return [_extension(job, found.get(job.seq)) for job in jobs]
+
+
+def _extension(job: Job, row: Any) -> Extension:
+    if row is None or row.lease != job.lease or row.locked_by is None:
+        return Extension(job.id, job.lease, None)
+    return Extension(job.id, job.lease, row.lock_until, row.cancelled_at is not None)
+
+
+def release_lock(tx: Tx, queue: str, job_id: str, *, lease: int | None = None) -> None:
+    """Clear lock and owner, whatever the state."""
+    jobs = tx.tables.jobs
+    statement = (
+        update(jobs)
+        .where(jobs.c.id == job_id, jobs.c.queue_name == queue)
+        .values(lock_until=null(), locked_by=null())
+    )
+    if lease is None:
+        tx.conn.execute(statement)
+        return
+    held = statement.where(jobs.c.lease == lease, jobs.c.locked_by.is_not(None))
+    if tx.conn.execute(held).rowcount == 0:
+        raise lease_lost(tx, queue, job_id, lease)
+
+
+def expired(tx: Tx, queue: str, limit: int) -> Select[Any]:
+    """Select active jobs whose lock ran out, oldest lock first."""
+    jobs = tx.tables.jobs
+    return (
+        select(*job_columns(jobs))
+        .where(
+            jobs.c.queue_name == queue,
+            jobs.c.state == STATES[JobState.ACTIVE],
+            jobs.c.lock_until < tx.now(),
+        )
+        .order_by(jobs.c.lock_until)
+        .limit(limit)
+    )
+
+
+def get_stalled_jobs(
+    tx: Tx, queue: str, threshold: timedelta = timedelta(0), *, limit: int = 1000
+) -> list[Job]:
+    """Return active jobs whose lock ran out; `threshold` is there for upstream's callers."""
+    check_count("limit", limit)
+    return jobs_from_rows(tx, tx.conn.execute(expired(tx, queue, limit)).all())
+
+
+def recover_lost(tx: Tx, queue: str, *, limit: int = 100, max_lost: int = 3) -> list[Recovered]:
+    """Take back jobs whose lock ran out: waiting again, or failed when lost too often."""
+    check_count("limit", limit, least=1)
+    check_count("max_lost", max_lost)
+    tx.begin()
+    rows = tx.conn.execute(tx.dialect.lock_rows(expired(tx, queue, limit))).all()
+    taken = [row for row in rows if _take_back(tx, row, max_lost)]
+    dead = [row for row in taken if row.lost_count >= max_lost]
+    tallies.add(tx, queue, JobState.FAILED, len(dead))
+    metrics.record(tx, queue, [row.seq for row in dead])
+    flows.tell(tx, [flows.Child.of(row, _reason(row.lost_count + 1)) for row in dead])
+    return [
+        Recovered(
+            job_id=row.id,
+            queue_name=queue,
+            state=JobState.FAILED if row.lost_count >= max_lost else JobState.WAITING,
+            lease=row.lease,
+            lost_count=row.lost_count + 1,
+            worker_id=row.locked_by,
+        )
+        for row in taken
+    ]
+
+
+def _take_back(tx: Tx, row: Any, max_lost: int) -> bool:
+    """Take one job back if its lease is still the one that ran out."""
+    jobs = tx.tables.jobs
+    values: dict[str, Any] = {
+        "state": STATES[JobState.WAITING],
+        "lost_count": jobs.c.lost_count + 1,
+        "lock_until": null(),
+        "locked_by": null(),
+    }
+    if row.lost_count >= max_lost:
+        values |= {
+            "state": STATES[JobState.FAILED],
+            "failed_at": tx.now(),
+            "failed_reason": _reason(row.lost_count + 1),
+            "dedup_slot": null(),
+        }
+    guard = (jobs.c.seq == row.seq, jobs.c.lease == row.lease, jobs.c.lock_until < tx.now())
+    return tx.conn.execute(update(jobs).where(*guard).values(values)).rowcount == 1
+
+
+def _reason(times: int) -> str:
+    return f"worker lost {times} times"

@@ -1,0 +1,164 @@
+"""Cleaning up, in bounded steps: each step is one transaction, repeated until nothing is left."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, Select, delete, false, null, select, update
+
+from oqron_sql.contract import codec
+from oqron_sql.contract.checks import check_duration, check_name
+from oqron_sql.contract.model import FINISHED, JobState
+from oqron_sql.errors import InvalidInput, QueueActive
+from oqron_sql.queries import deduplicating, flows, history, metrics, tallies
+from oqron_sql.queries.counting import count_active, listed
+from oqron_sql.queries.removing import delete_rows, doomed
+from oqron_sql.queries.rows import attempt_body, completed_attempt
+from oqron_sql.queries.tx import Tx
+from oqron_sql.schema.tables import STATES
+
+_DRAINED = (JobState.WAITING, JobState.DELAYED, JobState.WAITING_CHILDREN)
+
+
+def clean_step(tx: Tx, queue: str, state: JobState, grace: timedelta, *, limit: int) -> int:
+    """Delete up to `limit` jobs in `state` that are older than `grace`."""
+    check_name("queue", queue)
+    check_duration("grace", grace)
+    jobs = tx.tables.jobs
+    state = JobState(state)
+    age: ColumnElement[Any] = jobs.c.created_at
+    if state is JobState.COMPLETED:
+        age = jobs.c.completed_at
+    elif state is JobState.FAILED:
+        age = jobs.c.failed_at
+    tx.begin()
+    old = _in_state(tx, queue, state).where(age < tx.now(-grace)).order_by(age, jobs.c.seq)
+    return _remove(tx, old, limit)
+
+
+def drain_step(tx: Tx, queue: str, *, limit: int) -> int:
+    """Delete up to `limit` jobs that have not started; their parents first, so none is revived."""
+    tx.begin()
+    for state in reversed(_DRAINED):
+        n = _remove(tx, _in_state(tx, queue, state).order_by(tx.tables.jobs.c.seq), limit)
+        if n:
+            return n
+    return 0
+
+
+def _in_state(tx: Tx, queue: str, state: JobState) -> Select[Any]:
+    jobs = tx.tables.jobs
+    return doomed(jobs).where(jobs.c.queue_name == queue, jobs.c.state == STATES[state])
+
+
+def _remove(tx: Tx, rows: Select[Any], limit: int) -> int:
+    found = tx.conn.execute(tx.dialect.lock_rows(rows.limit(limit))).all()
+    return remove_rows(tx, found)
+
+
+def remove_rows(tx: Tx, rows: Sequence[Row[Any]]) -> int:
+    """Delete jobs selected by `doomed`, and tell the parents that still wait for them."""
+    n = delete_rows(tx, rows)
+    flows.tell(tx, [flows.Child.of(row, gone=True) for row in rows if not row.parent_notified])
+    return n
+
+
+def obliterate(tx: Tx, queue: str, *, force: bool = False) -> None:
+    """Delete everything about a queue, unless jobs run in it."""
+    check_name("queue", queue)
+    jobs, groups, t = tx.tables.jobs, tx.tables.groups, tx.tables
+    tx.begin()
+    if not force:
+        _refuse_active(tx, queue)
+    gone: list[ColumnElement[bool]] = [jobs.c.queue_name == queue]
+    if not force:
+        gone.append(jobs.c.state != JobState.ACTIVE.value)
+    outside = tx.conn.execute(
+        doomed(jobs).where(
+            *gone,
+            jobs.c.parent_id.is_not(None),
+            jobs.c.parent_queue_name != queue,
+            ~jobs.c.parent_notified,
+        )
+    ).all()
+    told = select(jobs.c.seq).where(*gone, jobs.c.entries > 0)
+    tx.conn.execute(delete(t.history).where(t.history.c.job_seq.in_(told)))
+    tx.conn.execute(delete(jobs).where(*gone))
+    if not force:
+        # A fetch may have leased one meanwhile; then nothing of this happens.
+        _refuse_active(tx, queue)
+    for table, column in (
+        (t.pauses, t.pauses.c.queue_name),
+        (groups, groups.c.queue_name),
+        (t.takes, t.takes.c.queue_name),
+        (t.queues, t.queues.c.name),
+    ):
+        tx.conn.execute(delete(table).where(column == queue))
+    tallies.forget(tx, queue)
+    metrics.forget(tx, queue)
+    flows.tell(tx, [flows.Child.of(row, gone=True) for row in outside])
+
+
+def _refuse_active(tx: Tx, queue: str) -> None:
+    active = count_active(tx, queue)
+    if active:
+        raise QueueActive(queue, active)
+
+
+def retry_step(tx: Tx, queue: str, state: JobState, *, limit: int) -> int:
+    """Make up to `limit` finished jobs waiting as if never run."""
+    check_name("queue", queue)
+    if state not in FINISHED:
+        raise InvalidInput("state", state, "must be failed or completed")
+    jobs = tx.tables.jobs
+    tx.begin()
+    rows = tx.conn.execute(
+        tx.dialect.lock_rows(listed(tx, queue, JobState(state)).limit(limit))
+    ).all()
+    _keep_last_attempts(tx, rows)
+    told = [row.seq for row in rows if row.entries]
+    if told:
+        history.forget(tx, told, ["stack"])
+    n = tx.conn.execute(
+        update(jobs)
+        .where(jobs.c.seq.in_([row.seq for row in rows]), jobs.c.state == state)
+        .values(
+            state=STATES[JobState.WAITING],
+            attempts_made=0,
+            progress=0,
+            lost_count=0,
+            discarded=false(),
+            **dict.fromkeys(_CLEARED, null()),
+        )
+    ).rowcount
+    tallies.add(tx, queue, state, -n)
+    deduplicating.take_back(tx, [row for row in rows if row.deduplication_key is not None])
+    return n
+
+
+_CLEARED = (
+    "returnvalue", "failed_reason", "failed_at", "completed_at", "processed_at", "cancelled_at",
+    "delay_until", "lock_until", "locked_by",
+)  # fmt: skip
+
+
+def _keep_last_attempts(tx: Tx, rows: Sequence[Row[Any]]) -> None:
+    """Write down the attempts that only the rows about to be reset tell of."""
+    done = [
+        row for row in rows if row.state == JobState.COMPLETED and row.processed_at and row.lease
+    ]
+    if not done:
+        return
+    records = [
+        (row.seq, completed_attempt(row.attempts_made + 1, row.processed_at, row.completed_at))
+        for row in done
+    ]
+    history.append(tx, [(seq, "attempt", codec.dumps(attempt_body(r))) for seq, r in records])
+    jobs = tx.tables.jobs
+    tx.conn.execute(
+        update(jobs)
+        .where(jobs.c.seq.in_([row.seq for row in done]))
+        .values(entries=jobs.c.entries + 1)
+    )

@@ -1,0 +1,213 @@
+"""A job as a row, and back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Column, ColumnElement, Row, Table, case, literal_column, select
+
+from oqron_sql.contract import codec
+from oqron_sql.contract.checks import check_instant, check_name
+from oqron_sql.contract.model import FINISHED, AttemptRecord, Job, JobState
+from oqron_sql.errors import InvalidInput
+from oqron_sql.queries.options import dump_options, load_options
+from oqron_sql.queries.tx import Tx
+
+# In the order in which `job_from_row` reads them.
+COLUMNS = (
+    "seq", "queue_name", "id", "name", "state", "lease", "lost_count", "attempts_made", "progress",
+    "pending_children_count", "entries", "discarded", "created_at", "processed_at", "completed_at",
+    "failed_at", "cancelled_at", "delay_until", "lock_until", "locked_by", "group_id",
+    "deduplication_key", "parent_queue_name", "parent_id", "opts", "data", "returnvalue",
+    "failed_reason", "children_ids", "priority",
+)  # fmt: skip
+STATES = {state.value: state for state in JobState}
+INSTANTS = (
+    "created_at",
+    "processed_at",
+    "completed_at",
+    "failed_at",
+    "cancelled_at",
+    "delay_until",
+    "lock_until",
+)
+NAMES = ("locked_by", "group_id", "deduplication_key", "parent_queue_name", "parent_id")
+
+
+def job_columns(jobs: Table) -> list[Column[Any]]:
+    """Return the columns that make a Job; always by name, so that a later one does no harm."""
+    return [jobs.c[name] for name in COLUMNS]
+
+
+def in_state(jobs: Table, *states: JobState) -> ColumnElement[bool]:
+    """Return the condition that a job known by its key is in one of `states`.
+
+    It is hidden from the planner, which with stale statistics takes a partial index of, say, the
+    active jobs for empty and reads all of it instead of one row by its key.
+    """
+    return case((jobs.c.state.in_([s.value for s in states]), literal_column("1")), else_=0) == 1
+
+
+def job_from_row(row: Sequence[Any]) -> Job:
+    """Return the job that a row of `job_columns` holds, without its history."""
+    (
+        seq, queue_name, id_, name, state, lease, lost_count, attempts_made, progress,
+        pending_children_count, _, discarded, created_at, processed_at, completed_at,
+        failed_at, cancelled_at, delay_until, lock_until, locked_by, group_id,
+        deduplication_key, parent_queue_name, parent_id, opts, data, returnvalue,
+        failed_reason, children_ids, _,
+    ) = row  # fmt: skip
+    return Job(
+        seq=seq,
+        queue_name=queue_name,
+        id=id_,
+        name=name,
+        state=STATES[state],
+        lease=lease,
+        lost_count=lost_count,
+        attempts_made=attempts_made,
+        progress=progress,
+        pending_children_count=pending_children_count,
+        discarded=bool(discarded),
+        created_at=created_at,
+        processed_at=processed_at,
+        completed_at=completed_at,
+        failed_at=failed_at,
+        cancelled_at=cancelled_at,
+        delay_until=delay_until,
+        lock_until=lock_until,
+        locked_by=locked_by,
+        group_id=group_id,
+        deduplication_key=deduplication_key,
+        parent_queue_name=parent_queue_name,
+        parent_id=parent_id,
+        opts=load_options(opts),
+        data=codec.loads(data),
+        returnvalue=None if returnvalue is None else codec.loads(returnvalue),
+        failed_reason=failed_reason,
+        children_ids=[] if children_ids is None else json.loads(children_ids),
+    )
+
+
+def jobs_from_rows(tx: Tx, rows: Sequence[Row[Any]]) -> list[Job]:
+    """Return the jobs of `rows` of `job_columns`, with logs, stack traces and attempts."""
+    jobs = [job_from_row(row) for row in rows]
+    told = {job.seq: job for job, row in zip(jobs, rows, strict=True) if row.entries}
+    if told:
+        table = tx.tables.history
+        entries = select(table.c.job_seq, table.c.kind, table.c.body).where(
+            table.c.job_seq.in_(list(told))
+        )
+        for job_seq, kind, body in tx.conn.execute(entries.order_by(table.c.id)):
+            _add_entry(told[job_seq], kind, codec.loads(body))
+    for job in jobs:
+        _add_last_attempt(job)
+    return jobs
+
+
+def _add_entry(job: Job, kind: str, body: Any) -> None:
+    if kind == "log":
+        job.logs.append(body)
+    elif kind == "stack":
+        job.stacktrace.append(body)
+    else:
+        job.attempt_logs.append(AttemptRecord(**body))
+
+
+def _add_last_attempt(job: Job) -> None:
+    """Add the attempt that completed the job: its own row says all of it, so it is not stored."""
+    if job.state is JobState.COMPLETED and job.processed_at and job.lease:
+        number = job.attempts_made + 1
+        if all(r.attempt != number or r.status != "completed" for r in job.attempt_logs):
+            job.attempt_logs.append(completed_attempt(number, job.processed_at, job.completed_at))
+
+
+def completed_attempt(
+    number: int, started_at: datetime | None, ended_at: datetime | None
+) -> AttemptRecord:
+    """Return the record of an attempt that succeeded."""
+    return AttemptRecord(
+        attempt=number, started_at=started_at, ended_at=ended_at, status="completed"
+    )
+
+
+def attempt_body(record: AttemptRecord) -> dict[str, Any]:
+    """Return `record` as JSON can carry it."""
+    return {name: getattr(record, name) for name in AttemptRecord.__slots__}
+
+
+def history_of(job: Job) -> list[tuple[str, str]]:
+    """Return the history a job is saved with, as kinds and JSON texts."""
+    return [
+        *(("log", codec.dumps(codec.clean_text(line))) for line in job.logs),
+        *(("stack", codec.dumps(codec.clean_text(text))) for text in job.stacktrace),
+        *(("attempt", codec.dumps(attempt_body(record))) for record in job.attempt_logs),
+    ]
+
+
+def row_of(queue: str, job: Job, limit: int) -> dict[str, Any]:
+    """Return the members of `job` that differ from a fresh row's, checked.
+
+    Raises:
+        InvalidInput: a name, an instant or a value cannot be stored, or the queue is another.
+    """
+    if job.queue_name != queue:
+        raise InvalidInput("job.queue_name", job.queue_name, f"must be {queue!r}, the queue given")
+    row: dict[str, Any] = {
+        "queue_name": check_name("queue", queue),
+        "id": check_name("job.id", job.id),
+        "name": check_name("job.name", job.name),
+        "state": JobState(job.state).value,
+        "data": codec.dumps(job.data, limit),
+    }
+    for name in INSTANTS:
+        value = getattr(job, name)
+        if value is not None:
+            row[name] = check_instant(f"job.{name}", value)
+    for name in NAMES:
+        value = getattr(job, name)
+        if value is not None:
+            row[name] = check_name(f"job.{name}", value)
+    for name in (
+        "lease", "lost_count", "attempts_made", "progress", "pending_children_count", "discarded",
+    ):  # fmt: skip
+        value = getattr(job, name)
+        if value:
+            row[name] = value
+    opts = dump_options(job.opts)
+    if opts is not None:
+        row["opts"] = opts
+        if job.opts.priority:
+            row["priority"] = job.opts.priority
+        if job.opts.repeat:
+            row["repeats"] = True
+    if job.returnvalue is not None:
+        row["returnvalue"] = codec.dumps(job.returnvalue, limit)
+    if job.failed_reason is not None:
+        row["failed_reason"] = codec.clean_text(job.failed_reason)
+    if job.children_ids:
+        row["children_ids"] = dump_ids(job.children_ids)
+    entries = len(job.logs) + len(job.stacktrace) + len(job.attempt_logs)
+    if entries:
+        row["entries"] = entries
+    return row
+
+
+def dump_ids(ids: Iterable[str]) -> str:
+    """Return ids as JSON text."""
+    return codec.dumps([check_name("children_ids", value) for value in ids])
+
+
+def place(row: dict[str, Any], job: Job, later: Callable[[timedelta], Any]) -> None:
+    """Fill in what counts from now; `later` gives the instant so far from now."""
+    created = row.setdefault("created_at", later(timedelta(0)))
+    if row["state"] == JobState.DELAYED and "delay_until" not in row:
+        row["delay_until"] = later(job.opts.delay or timedelta(0))
+    if "deduplication_key" in row and row["state"] not in FINISHED:
+        row["dedup_slot"] = row["deduplication_key"]
+        ttl = job.opts.deduplication.ttl if job.opts.deduplication else None
+        if ttl is not None:
+            row["dedup_until"] = created + ttl if isinstance(created, datetime) else later(ttl)

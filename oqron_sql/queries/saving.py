@@ -1,0 +1,189 @@
+"""Saving jobs: one row in one statement, many rows in one statement, one live job per key."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import Select, literal, null, select, update
+
+from oqron_sql.contract.model import FINISHED, Job
+from oqron_sql.queries import tallies
+from oqron_sql.queries.history import append
+from oqron_sql.queries.rows import history_of, place, row_of
+from oqron_sql.queries.tx import Tx
+
+# What one statement carries: enough to make round trips cheap, little enough for every server.
+CHUNK_ROWS = 1000
+CHUNK_BYTES = 4 * 1024 * 1024
+RIVALS = 20
+
+_ZERO: dict[str, Any] = {
+    "lease": 0,
+    "lost_count": 0,
+    "attempts_made": 0,
+    "progress": 0,
+    "pending_children_count": 0,
+    "entries": 0,
+    "priority": 0,
+    "discarded": False,
+    "repeats": False,
+}
+
+
+def save_job(tx: Tx, queue: str, job: Job) -> str:
+    """Save `job`, or find the one that stands for it; returns the id."""
+    row = row_of(queue, job, tx.settings.max_payload)
+    place(row, job, tx.now)
+    return _save(tx, row, job)
+
+
+def save_bulk(tx: Tx, queue: str, jobs: Sequence[Job]) -> list[str]:
+    """Save all or none of `jobs`, in order."""
+    return _save_all(tx, [(row_of(queue, job, tx.settings.max_payload), job) for job in jobs])
+
+
+def save_flow(tx: Tx, jobs: Sequence[Job]) -> list[str]:
+    """Save jobs of any queues, all or none, in order."""
+    limit = tx.settings.max_payload
+    return _save_all(tx, [(row_of(job.queue_name, job, limit), job) for job in jobs])
+
+
+def _save_all(tx: Tx, rows: list[tuple[dict[str, Any], Job]]) -> list[str]:
+    if not rows:
+        return []
+    later: Callable[[timedelta], Any] = tx.now
+    if any(_relative(row, job) for row, job in rows):
+        now = tx.read_clock()
+        later = now.__add__
+    for row, job in rows:
+        place(row, job, later)
+    chunks = list(_chunks(rows))
+    if len(chunks) > 1 or not all(_plain(row) for row, _ in rows):
+        tx.begin()
+    return [id_ for chunk in chunks for id_ in _save_chunk(tx, chunk)]
+
+
+def _save_chunk(tx: Tx, chunk: list[tuple[dict[str, Any], Job]]) -> list[str]:
+    jobs = tx.tables.jobs
+    if any(_special(row) for row, _ in chunk):
+        return [_save(tx, row, job) for row, job in chunk]
+    names = [c.name for c in jobs.columns if any(c.name in row for row, _ in chunk)]
+    timed = "created_at" in names and not hasattr(chunk[0][0]["created_at"], "tzinfo")
+    columns = {n: jobs.c[n].type for n in names if not (timed and n == "created_at")}
+    source = tx.dialect.batch(
+        columns, [[row.get(n, _ZERO.get(n)) for n in columns] for row, _ in chunk]
+    )
+    values: dict[str, Any] = {n: source.c[n] for n in columns}
+    if timed:
+        values["created_at"] = chunk[0][0]["created_at"]
+    inserted = tx.dialect.insert_many(tx, jobs, source, values)
+    for key in sorted({(r["queue_name"], r["group_id"]) for r, _ in chunk if "group_id" in r}):
+        _know_group(tx, *key)
+    if inserted == len(chunk) or all("dedup_slot" not in row for row, _ in chunk):
+        return [row["id"] for row, _ in chunk]
+    return _stand_ins(tx, chunk)
+
+
+def _stand_ins(tx: Tx, chunk: list[tuple[dict[str, Any], Job]]) -> list[str]:
+    """Return the ids of a chunk of which some were not inserted, saving those once more."""
+    jobs = tx.tables.jobs
+    known = set(
+        tx.conn.execute(
+            select(jobs.c.queue_name, jobs.c.id).where(jobs.c.id.in_([r["id"] for r, _ in chunk]))
+        ).tuples()
+    )
+    return [
+        row["id"] if (row["queue_name"], row["id"]) in known else _save(tx, row, job)
+        for row, job in chunk
+    ]
+
+
+def _save(tx: Tx, row: dict[str, Any], job: Job) -> str:
+    if not _plain(row):
+        tx.begin()
+    for _ in range(RIVALS):
+        if tx.dialect.insert_ignore(tx, tx.tables.jobs, row):
+            _complete(tx, row, job)
+            return job.id
+        found = _standing_for(tx, row)
+        if found is not None:
+            return found
+    raise AssertionError("a deduplication key changed hands too often")  # each round needs a rival
+
+
+def _complete(tx: Tx, row: dict[str, Any], job: Job) -> None:
+    """Write what belongs to a new row in other tables."""
+    if "group_id" in row:
+        _know_group(tx, row["queue_name"], row["group_id"])
+    if row["state"] in FINISHED:
+        tallies.add(tx, row["queue_name"], row["state"], 1)
+    if "entries" in row:
+        seq = tx.conn.execute(_by_id(tx, row)).scalar_one()
+        append(tx, [(seq, kind, body) for kind, body in history_of(job)])
+
+
+def _standing_for(tx: Tx, row: dict[str, Any]) -> str | None:
+    """Return the id of the job in the way of `row`; None if the way is free now."""
+    tx.begin()
+    if tx.conn.execute(_by_id(tx, row)).first() is not None:
+        return str(row["id"])
+    jobs, key = tx.tables.jobs, row.get("dedup_slot")
+    holder = tx.conn.execute(
+        tx.dialect.lock_rows(
+            select(jobs.c.seq, jobs.c.id, (jobs.c.dedup_until < tx.now()).label("over")).where(
+                jobs.c.queue_name == row["queue_name"], jobs.c.dedup_slot == key
+            ),
+            skip_locked=False,
+        )
+    ).first()
+    if holder is None:
+        return None
+    if not holder.over:
+        return str(holder.id)
+    tx.conn.execute(update(jobs).where(jobs.c.seq == holder.seq).values(dedup_slot=null()))
+    return None
+
+
+def _by_id(tx: Tx, row: dict[str, Any]) -> Select[int]:
+    jobs = tx.tables.jobs
+    return select(jobs.c.seq).where(jobs.c.id == row["id"], jobs.c.queue_name == row["queue_name"])
+
+
+def _know_group(tx: Tx, queue: str, group_id: str) -> None:
+    groups = tx.tables.groups
+    known = select(literal(1)).where(groups.c.queue_name == queue, groups.c.group_id == group_id)
+    if tx.conn.execute(known).first() is None:
+        tx.dialect.insert_ignore(tx, groups, {"queue_name": queue, "group_id": group_id})
+
+
+def _relative(row: dict[str, Any], job: Job) -> bool:
+    """Whether this row has an instant that differs from its neighbours' now."""
+    timed = job.opts.deduplication is not None and job.opts.deduplication.ttl is not None
+    return "created_at" in row or timed or (row["state"] == "delayed" and "delay_until" not in row)
+
+
+def _plain(row: dict[str, Any]) -> bool:
+    """Whether inserting this row is all there is to do."""
+    return not ("deduplication_key" in row or "group_id" in row or _special(row))
+
+
+def _special(row: dict[str, Any]) -> bool:
+    return "entries" in row or row["state"] in FINISHED
+
+
+def _chunks(
+    rows: list[tuple[dict[str, Any], Job]],
+) -> Iterator[list[tuple[dict[str, Any], Job]]]:
+    chunk: list[tuple[dict[str, Any], Job]] = []
+    size = 0
+    for row, job in rows:
+        length = len(row["data"])
+        if chunk and (len(chunk) == CHUNK_ROWS or size + length > CHUNK_BYTES):
+            yield chunk
+            chunk, size = [], 0
+        chunk.append((row, job))
+        size += length
+    if chunk:
+        yield chunk

@@ -1,0 +1,93 @@
+"""What a body of SQL is given: an open connection and what goes with it."""
+
+from __future__ import annotations
+
+import dataclasses
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from oqron_sql.contract.clock import Clock
+from oqron_sql.contract.codec import MAX_BYTES
+from oqron_sql.contract.events import StoreEvent
+from oqron_sql.contract.model import Metrics
+from oqron_sql.dialects import Dialect
+from oqron_sql.schema.tables import Tables
+from oqron_sql.schema.types import Timestamp
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What is the same for every operation of one store."""
+
+    tables: Tables
+    clock: Clock
+    metrics: Metrics | None = None
+    max_payload: int = MAX_BYTES
+    shard: int = 0
+
+
+class Tx:
+    """One operation on the database.
+
+    It starts without a transaction: a body that is one statement commits with that statement, in
+    one round trip. A body that needs more calls `begin` first. On a host's connection `begin` does
+    nothing: the host's transaction is the transaction.
+    """
+
+    __slots__ = ("_begun", "conn", "dialect", "events", "joined", "settings", "tables")
+
+    def __init__(
+        self, conn: Connection, dialect: Dialect, settings: Settings, *, joined: bool = False
+    ) -> None:
+        self.conn, self.dialect, self.settings = conn, dialect, settings
+        self.tables = settings.tables
+        self.joined = joined
+        self.events: list[StoreEvent] = []
+        self._begun = False
+
+    def begin(self) -> None:
+        """Make what follows one transaction; nothing if it already is."""
+        if not (self.joined or self._begun):
+            self.dialect.begin(self.conn)
+            self._begun = True
+
+    def restart(self) -> None:
+        """Undo everything so far and begin again; only where the transaction is ours."""
+        self.rollback()
+        self.events.clear()
+        self.begin()
+
+    def commit(self) -> None:
+        """Commit what was begun here."""
+        if self._begun:
+            self.dialect.commit(self.conn)
+            self._begun = False
+
+    def rollback(self) -> None:
+        """Undo what was begun here."""
+        if self._begun:
+            self._begun = False
+            self.dialect.rollback(self.conn)
+
+    @property
+    def begun(self) -> bool:
+        """Whether a transaction of ours is open."""
+        return self._begun
+
+    def now(self, offset: timedelta = timedelta(0)) -> Any:
+        """Return the database's clock plus `offset`, for use in a statement."""
+        return self.dialect.now(self.conn, self.settings.clock.offset + offset)
+
+    def read_clock(self) -> datetime:
+        """Return the database's clock as a value."""
+        now: datetime = self.conn.execute(select(self.now().label("now"))).scalar_one()
+        return now
+
+    def emit(self, event: StoreEvent) -> None:
+        """Tell `event` once the transaction is committed."""
+        self.events.append(event)
+
+
+INSTANT = Timestamp()
