@@ -1,0 +1,53 @@
+"""Every test of the store kit; `import *` from here collects them."""
+
+from types import ModuleType
+
+import pytest
+
+from oqron_sql.testing.store import (
+    clocks,
+    counting,
+    crud,
+    deduplication,
+    delaying,
+    errors,
+    events,
+    finishing,
+    fixture,
+    flows,
+    groups,
+    leasing,
+    maintenance,
+    metrics,
+    names,
+    pausing,
+    payloads,
+    races,
+    rate_limits,
+    recovery,
+    searching,
+    stale,
+    sweeping_races,
+    trees,
+    updating,
+)
+
+ROLES: tuple[ModuleType, ...] = (
+    *(crud, updating, deduplication, payloads, names, clocks, errors),
+    *(leasing, stale, finishing, recovery, delaying, pausing, groups, rate_limits),
+    *(counting, searching, metrics, maintenance, events, flows, trees),
+    *(races, sweeping_races),
+)
+
+pytestmark = pytest.mark.asyncio
+store = fixture.store
+
+_tests = [
+    (name, test) for role in ROLES for name, test in vars(role).items() if name.startswith("test_")
+]
+TESTS = dict(_tests)
+if len(TESTS) < len(_tests):
+    raise ImportError("two tests of the kit have the same name")
+
+globals().update(TESTS)
+__all__ = ["pytestmark", "store", *TESTS]  # noqa: PLE0604  # the names of the tests are strings

@@ -1,0 +1,323 @@
+"""Cleaning, draining, obliterating and retrying."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import pytest
+
+from oqron_sql.contract import (
+    AsyncStore,
+    Fail,
+    Job,
+    JobState,
+    RateLimit,
+    Retry,
+    StoreEvent,
+)
+from oqron_sql.contract.model import Granularity
+from oqron_sql.errors import InvalidInput, QueueActive
+from oqron_sql.testing.harness import StoreHarness, requires
+from oqron_sql.testing.steps import (
+    HOUR,
+    MILLISECOND,
+    MINUTE,
+    QUEUE,
+    SECOND,
+    completed,
+    contents,
+    failed,
+    fetch,
+    finish,
+    job,
+    leased,
+    now_of,
+    read,
+    save,
+    save_new,
+    take,
+    take_names,
+)
+
+GRANULARITIES: tuple[Granularity, ...] = ("minute", "hour")
+AGED = {JobState.COMPLETED: "completed_at", JobState.FAILED: "failed_at"}
+
+
+async def aged(store: AsyncStore, state: JobState, name: str, since: datetime | None) -> Job:
+    """Save a job that is in `state` since that instant."""
+    made = job(name)
+    made.state, made.created_at = state, await now_of(store)
+    setattr(made, AGED.get(state, "created_at"), since)
+    await save(store, made)
+    return made
+
+
+async def test_drain_empties_what_has_not_begun(store: AsyncStore) -> None:
+    """[13] [47]"""
+    await completed(store)
+    await failed(store)
+    await leased(store)
+    await save_new(store, "waiting")
+    await save_new(store, "delayed", delay=MINUTE)
+    parent = job("parent")
+    parent.state = JobState.WAITING_CHILDREN
+    await save(store, parent)
+    await save_new(store, "there", queue="elsewhere")
+    await store.drain(QUEUE)
+    begun = {JobState.ACTIVE: 1, JobState.COMPLETED: 1, JobState.FAILED: 1}
+    assert await store.get_job_counts(QUEUE) == dict.fromkeys(JobState, 0) | begun
+    assert await store.count_jobs("elsewhere", JobState.WAITING) == 1
+
+
+@pytest.mark.parametrize("state", list(JobState))
+async def test_old_jobs_are_cleaned(store: AsyncStore, state: JobState) -> None:
+    """[17] [19]"""
+    now = await now_of(store)
+    await aged(store, state, "old", now - 10 * SECOND)
+    await aged(store, state, "older", now - HOUR)
+    await aged(store, state, "young", now)
+    other = JobState.FAILED if state is JobState.COMPLETED else JobState.COMPLETED
+    await aged(store, other, "other", now - HOUR)
+    assert await store.clean(QUEUE, state, 5 * SECOND) == 2
+    assert [each.name for each in await store.list_jobs(QUEUE, state)] == ["young"]
+    assert await store.count_jobs(QUEUE, other) == 1
+
+
+@pytest.mark.parametrize("state", [JobState.COMPLETED, JobState.FAILED])
+async def test_young_jobs_stay(store: AsyncStore, state: JobState) -> None:
+    """[18] although they were created long ago."""
+    now = await now_of(store)
+    made = job()
+    made.created_at, made.state = now - HOUR, state
+    made.completed_at = made.failed_at = now
+    await save(store, made)
+    assert await store.clean(QUEUE, state, MINUTE) == 0
+    assert (await read(store, made)).state is state
+
+
+@pytest.mark.parametrize("state", [JobState.COMPLETED, JobState.FAILED])
+async def test_a_job_without_an_instant_stays(store: AsyncStore, state: JobState) -> None:
+    """Its end is not known, and its creation says nothing about it."""
+    made = await aged(store, state, "job", None)
+    assert await store.clean(QUEUE, state, 0 * SECOND) == 0
+    assert (await read(store, made)).state is state
+
+
+@requires("movable_clock")
+async def test_age_is_by_the_store_s_clock(store: AsyncStore, harness: StoreHarness) -> None:
+    await completed(store)
+    assert await store.clean(QUEUE, JobState.COMPLETED, MINUTE) == 0
+    await harness.advance(MINUTE + MILLISECOND)
+    assert await store.clean(QUEUE, JobState.COMPLETED, MINUTE) == 1
+
+
+async def test_cleaning_can_be_bounded(store: AsyncStore) -> None:
+    """W27"""
+    now = await now_of(store)
+    for n in range(5):
+        await aged(store, JobState.COMPLETED, str(n), now - HOUR)
+    assert await store.clean(QUEUE, JobState.COMPLETED, MINUTE, limit=2) == 2
+    assert await store.count_jobs(QUEUE, JobState.COMPLETED) == 3
+    assert await store.clean(QUEUE, JobState.COMPLETED, MINUTE, limit=9) == 3
+
+
+async def test_cleaning_is_per_queue(store: AsyncStore) -> None:
+    made = await aged(store, JobState.COMPLETED, "job", await now_of(store) - HOUR)
+    assert await store.clean("elsewhere", JobState.COMPLETED, MINUTE) == 0
+    assert (await read(store, made)).state is JobState.COMPLETED
+
+
+async def test_many_jobs_are_cleaned_and_drained(store: AsyncStore) -> None:
+    """In bounded steps, which nobody sees."""
+    old = await now_of(store) - HOUR
+    bulk = [job() for _ in range(1200)]
+    for each in bulk[:600]:
+        each.state, each.completed_at = JobState.COMPLETED, old
+    await store.save_bulk(QUEUE, bulk)
+    assert await store.clean(QUEUE, JobState.COMPLETED, MINUTE) == 600
+    await store.drain(QUEUE)
+    assert await store.list_queues() == []
+
+
+async def test_an_obliterated_queue_is_gone(store: AsyncStore) -> None:
+    """[74]"""
+    await completed(store)
+    await failed(store)
+    await save_new(store, "waiting")
+    await save_new(store, "delayed", delay=MINUTE)
+    await save_new(store, "there", queue="elsewhere")
+    await store.pause_job_name(QUEUE, "waiting")
+    await store.pause_job_name("elsewhere", "there")
+    await store.obliterate(QUEUE)
+    assert await store.get_job_counts(QUEUE) == dict.fromkeys(JobState, 0)
+    assert await store.get_paused_job_names(QUEUE) == []
+    assert [info.name for info in await store.list_queues()] == ["elsewhere"]
+    assert await store.get_paused_job_names("elsewhere") == ["there"]
+    now = await now_of(store)
+    for granularity in GRANULARITIES:
+        assert await store.get_metrics(QUEUE, granularity, now - HOUR, now + HOUR) == []
+
+
+async def test_a_running_queue_is_not_obliterated(store: AsyncStore) -> None:
+    """[75]"""
+    await leased(store)
+    await save_new(store, "waiting")
+    await store.pause_job_name(QUEUE, "waiting")
+    before = await contents(store)
+    with pytest.raises(QueueActive, match=r"(?i)active jobs exist") as refused:
+        await store.obliterate(QUEUE)
+    assert (refused.value.queue, refused.value.active) == (QUEUE, 1)
+    assert await contents(store) == before
+    assert await store.get_paused_job_names(QUEUE) == ["waiting"]
+
+
+async def test_force_obliterates_a_running_queue(store: AsyncStore) -> None:
+    """[76]"""
+    made = await leased(store)
+    await store.obliterate(QUEUE, force=True)
+    assert await store.get_job(QUEUE, made.id) is None
+    assert await store.get_active_count(QUEUE) == 0
+
+
+async def test_obliterating_forgets_the_rate_limit(store: AsyncStore) -> None:
+    """[85]"""
+    limit = RateLimit(max=1, duration=MINUTE)
+    await save_new(store, "a", "b")
+    await take(store, rate_limit=limit)
+    assert await fetch(store, rate_limit=limit) is None
+    await store.obliterate(QUEUE, force=True)
+    await save_new(store, "c")
+    assert (await take(store, rate_limit=limit)).name == "c"
+
+
+async def test_obliterating_nothing_is_fine(store: AsyncStore) -> None:
+    await store.obliterate("unknown")
+    await store.obliterate("unknown", force=True)
+
+
+async def test_failed_jobs_are_retried(store: AsyncStore) -> None:
+    """[77]"""
+    made = [await failed(store, "a"), await failed(store, "b")]
+    (waiting,) = await save_new(store, "waiting")
+    untouched = await read(store, waiting)
+    assert await store.retry_jobs(QUEUE, JobState.FAILED) == 2
+    for each in made:
+        found = await read(store, each)
+        assert (found.state, found.attempts_made, found.progress) == (JobState.WAITING, 0, 0)
+        assert (found.returnvalue, found.failed_reason, found.stacktrace) == (None, None, [])
+        assert (found.failed_at, found.completed_at, found.processed_at) == (None, None, None)
+        assert (found.seq, found.lease) == (each.seq, each.lease)
+    assert await read(store, waiting) == untouched
+
+
+async def test_completed_jobs_are_retried(store: AsyncStore) -> None:
+    """[78]"""
+    made = await completed(store, "job", {"x": 1})
+    assert await store.retry_jobs(QUEUE, JobState.COMPLETED) == 1
+    found = await read(store, made)
+    assert (found.state, found.completed_at, found.returnvalue) == (JobState.WAITING, None, None)
+    assert (await take(store)).lease == 2
+
+
+async def test_only_the_asked_state_is_retried(store: AsyncStore) -> None:
+    """[79]"""
+    await completed(store)
+    await save_new(store, "waiting")
+    await save_new(store, "delayed", delay=MINUTE)
+    await completed(store, queue="elsewhere")
+    before = await contents(store)
+    assert await store.retry_jobs(QUEUE, JobState.FAILED) == 0
+    assert await contents(store) == before
+    assert await store.retry_jobs(QUEUE, JobState.COMPLETED) == 1
+    assert await store.count_jobs("elsewhere", JobState.COMPLETED) == 1
+
+
+@pytest.mark.parametrize("state", sorted(set(JobState) - set(AGED)))
+async def test_only_finished_jobs_can_be_retried(store: AsyncStore, state: JobState) -> None:
+    made = job()
+    made.state = state
+    await save(store, made)
+    before = await contents(store)
+    with pytest.raises(InvalidInput):
+        await store.retry_jobs(QUEUE, state)
+    assert await contents(store) == before
+
+
+async def test_a_retried_job_is_no_longer_cancelled(store: AsyncStore) -> None:
+    """W8: upstream keeps the mark, and the next attempt is cancelled as well."""
+    made = await leased(store)
+    await store.cancel_job(QUEUE, made.id)
+    await store.update_job(QUEUE, made.id, {"discarded": True})
+    await finish(store, Fail(made, "Job cancelled"))
+    assert await store.retry_jobs(QUEUE, JobState.FAILED) == 1
+    found = await read(store, made)
+    assert (found.cancelled_at, found.discarded) == (None, False)
+    again = await take(store)
+    (told,) = await store.extend_locks(QUEUE, [again], MINUTE)
+    assert not told.cancelled
+
+
+async def test_a_retried_job_keeps_its_history(store: AsyncStore) -> None:
+    made = await leased(store)
+    await store.append_logs(QUEUE, made.id, ["line"])
+    await store.update_job(QUEUE, made.id, {"progress": 80})
+    await finish(store, Fail(made, "boom", "trace"))
+    before = await read(store, made)
+    await store.retry_jobs(QUEUE, JobState.FAILED)
+    found = await read(store, made)
+    assert (found.logs, found.attempt_logs) == (["line"], before.attempt_logs)
+    assert (found.lock_until, found.locked_by, found.delay_until) == (None, None, None)
+
+
+@requires("movable_clock")
+async def test_a_retried_job_starts_afresh(store: AsyncStore, harness: StoreHarness) -> None:
+    (made,) = await save_new(store, "poison")
+    for _ in range(2):
+        await take(store)
+        await harness.advance(HOUR)
+        await store.recover_lost(QUEUE, max_lost=1)
+    assert (await read(store, made)).state is JobState.FAILED
+    await store.retry_jobs(QUEUE, JobState.FAILED)
+    assert (await read(store, made)).lost_count == 0
+    await take(store)
+    await harness.advance(HOUR)
+    (told,) = await store.recover_lost(QUEUE, max_lost=1)
+    assert told.state is JobState.WAITING
+
+
+async def test_a_retried_job_keeps_its_place(store: AsyncStore) -> None:
+    await failed(store, "old")
+    await save_new(store, "young")
+    await store.retry_jobs(QUEUE, JobState.FAILED)
+    assert await take_names(store, 2) == ["old", "young"]
+
+
+async def test_a_delay_does_not_outlive_a_retry(store: AsyncStore) -> None:
+    made = await leased(store)
+    await finish(store, Retry(made, "boom", MINUTE))
+    await store.update_job(QUEUE, made.id, {"state": JobState.FAILED})
+    await store.retry_jobs(QUEUE, JobState.FAILED)
+    assert (await read(store, made)).delay_until is None
+    assert await store.get_next_delayed_timestamp(QUEUE) is None
+
+
+async def test_many_jobs_are_retried(store: AsyncStore) -> None:
+    """In bounded steps, which nobody sees."""
+    bulk = [job() for _ in range(1200)]
+    for each in bulk:
+        each.state, each.failed_reason = JobState.FAILED, "boom"
+    await store.save_bulk(QUEUE, bulk)
+    assert await store.retry_jobs(QUEUE, JobState.FAILED) == 1200
+    assert await store.count_jobs(QUEUE, JobState.WAITING) == 1200
+
+
+async def test_maintenance_publishes_nothing(store: AsyncStore) -> None:
+    seen: list[StoreEvent] = []
+    store.subscribe(QUEUE, seen.append)
+    await failed(store)
+    await store.retry_jobs(QUEUE, JobState.FAILED)
+    await store.pause_job_name(QUEUE, "job")
+    await store.resume_job_name(QUEUE, "job")
+    await store.drain(QUEUE)
+    await store.obliterate(QUEUE)
+    assert seen == []

@@ -1,0 +1,68 @@
+"""Which backends the tests run on: all of them, or those named by `--backend`."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from oqron_sql.testing import StoreHarness
+from tests.backends import BACKENDS, Backends
+from tests.servers import Missing, Server
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--backend",
+        action="append",
+        choices=sorted(BACKENDS),
+        help="run on this backend alone; may be repeated",
+    )
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "backend" in metafunc.fixturenames:
+        chosen = metafunc.config.getoption("backend") or list(BACKENDS)
+        metafunc.parametrize("backend", chosen, scope="session")
+
+
+@pytest.fixture(scope="session")
+def backends() -> Iterator[Backends]:
+    """The databases of this session, started when first used."""
+    made = Backends()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def harness(backend: str, backends: Backends) -> StoreHarness:
+    """What opens stores of one backend after another, for the kit."""
+    with _installed():
+        return backends.harness(backend)
+
+
+@pytest.fixture
+def postgresql(backends: Backends) -> Server:
+    """The session's PostgreSQL."""
+    with _installed():
+        return backends.server("postgresql")
+
+
+@pytest.fixture
+def mariadb(backends: Backends) -> Server:
+    """The session's MariaDB."""
+    with _installed():
+        return backends.server("mariadb")
+
+
+@contextlib.contextmanager
+def _installed() -> Iterator[None]:
+    """A server that is not installed is a skip at home, and a failure in CI."""
+    try:
+        yield
+    except Missing as missing:
+        if os.environ.get("CI") == "true":
+            raise
+        pytest.skip(str(missing))
