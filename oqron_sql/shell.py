@@ -21,7 +21,7 @@ from oqron_sql.binding import Body
 from oqron_sql.contract.events import StoreEvent, Subscribers
 from oqron_sql.engines import Source
 from oqron_sql.errors import OqronError, StoreClosed, StoreUnavailable
-from oqron_sql.queries.tx import Settings, Tx
+from oqron_sql.queries.tx import Contended, Settings, Tx
 
 logger = logging.getLogger("oqron_sql")
 R = TypeVar("R")
@@ -81,6 +81,9 @@ class Shell:
             except DBAPIError as error:
                 self._clean_up(tx, error)
                 raise AssertionError("unreachable") from error
+            except Contended as error:
+                self._undo(tx)
+                raise _Again(unknown=False) from error
             except BaseException:
                 self._undo(tx)
                 raise

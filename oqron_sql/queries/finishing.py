@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
@@ -19,6 +19,7 @@ from sqlalchemy import (
     Update,
     case,
     func,
+    literal,
     literal_column,
     null,
     select,
@@ -42,7 +43,7 @@ from oqron_sql.contract.model import (
 from oqron_sql.errors import InvalidInput
 from oqron_sql.queries import flows, history, metrics, tallies
 from oqron_sql.queries.rows import attempt_body
-from oqron_sql.queries.tx import INSTANT, Tx
+from oqron_sql.queries.tx import INSTANT, Contended, Tx
 from oqron_sql.schema.tables import STATES
 from oqron_sql.schema.types import LongText
 
@@ -64,6 +65,18 @@ class _End:
     def failed(self) -> bool:
         return self.state is not JobState.COMPLETED
 
+    @property
+    def attempts(self) -> int:
+        """How many failed attempts the job has then."""
+        return self.job.attempts_made + self.failed
+
+    def is_at(self, state: JobState, attempts: int) -> bool:
+        """Whether this was recorded before: its reply was lost and the caller asks again."""
+        if self.state in FINISHED:
+            return state is self.state
+        # Promotion moves a delayed job on; being lost and taken back does not count an attempt.
+        return state in (JobState.WAITING, JobState.DELAYED) and attempts == self.attempts
+
 
 def finish_jobs(tx: Tx, queue: str, outcomes: Sequence[Outcome]) -> list[Settled]:
     """Record `outcomes`; a stale lease changes nothing and is told as lost."""
@@ -76,8 +89,7 @@ def finish_jobs(tx: Tx, queue: str, outcomes: Sequence[Outcome]) -> list[Settled
     # Nearly always every lease is held: write first, and look only if fewer rows were changed than
     # asked for. That takes back what was written, so it must be all that the transaction holds.
     if fresh and len(chunks) == 1:
-        if tx.conn.execute(_finish(tx, ends)).rowcount == len(ends):
-            _conclude(tx, queue, ends)
+        if _record(tx, queue, ends):
             return [Settled(end.job.id, end.job.lease, end.state) for end in ends]
         tx.restart()
     return [settled for chunk in chunks for settled in _settle_held(tx, queue, chunk)]
@@ -86,56 +98,55 @@ def finish_jobs(tx: Tx, queue: str, outcomes: Sequence[Outcome]) -> list[Settled
 def _settle_held(tx: Tx, queue: str, ends: Sequence[_End]) -> list[Settled]:
     """Lock the jobs first, then write only the outcomes whose lease is held."""
     jobs = tx.tables.jobs
-    rows = select(jobs.c.seq, jobs.c.lease, jobs.c.locked_by, jobs.c.state).where(
-        jobs.c.seq.in_([end.job.seq for end in ends])
-    )
-    found = {
-        row.seq: [row.lease, row.locked_by is not None, JobState(row.state)]
-        for row in tx.conn.execute(
-            tx.dialect.lock_rows(rows.order_by(jobs.c.seq), skip_locked=False)
-        )
-    }
+    columns = (jobs.c.seq, jobs.c.lease, jobs.c.locked_by, jobs.c.state, jobs.c.attempts_made)
+    query = select(*columns).where(jobs.c.seq.in_([end.job.seq for end in ends if end.job.seq]))
+    rows = tx.conn.execute(
+        tx.dialect.lock_rows(query.order_by(jobs.c.seq), skip_locked=False)
+    ).all()
+    held = {(row.seq, row.lease): row.locked_by is not None for row in rows}
+    state = {row.seq: (JobState(row.state), row.attempts_made) for row in rows}
     accepted: list[_End] = []
     settled: list[Settled] = []
     for end in ends:
-        lease, held, state = found.get(end.job.seq, (None, False, None))
-        if lease == end.job.lease and held:
+        key = (end.job.seq, end.job.lease)
+        told: JobState | None = None
+        if held.get(key):
+            held[key] = False
+            told = end.state
+            state[end.job.seq] = (end.state, end.attempts)
             accepted.append(end)
-            found[end.job.seq][1:] = [False, end.state]
-            state = end.state
-        elif lease != end.job.lease or not _same_end(end, state):
-            state = None
-        settled.append(Settled(end.job.id, end.job.lease, state))
-    if accepted:
-        tx.conn.execute(_finish(tx, accepted))
-        _conclude(tx, queue, accepted)
+        elif key in held and end.is_at(*state[end.job.seq]):
+            told = state[end.job.seq][0]
+        settled.append(Settled(end.job.id, end.job.lease, told))
+    if accepted and not _record(tx, queue, accepted):
+        raise Contended
     return settled
 
 
-def _same_end(end: _End, state: JobState | None) -> bool:
-    """Whether this outcome was recorded before: its reply was lost and the caller asks again."""
-    if end.state in FINISHED:
-        return state is end.state
-    return state in (JobState.WAITING, JobState.DELAYED)
+def _record(tx: Tx, queue: str, ends: Sequence[_End]) -> bool:
+    """Write `ends` and what follows from them; False if a lease among them is not held."""
+    at = tx.read_clock() if any(end.failed for end in ends) else None
+    if tx.conn.execute(_finish(tx, ends, at)).rowcount != len(ends):
+        return False
+    _conclude(tx, queue, ends, at)
+    return True
 
 
-def _finish(tx: Tx, ends: Sequence[_End]) -> Update:
+def _finish(tx: Tx, ends: Sequence[_End], at: datetime | None) -> Update:
     """Return the statement that records all of `ends` whose lease is held."""
     jobs = tx.tables.jobs
-    plain = not any(end.failed for end in ends)
     columns: dict[str, Any] = {"seq": _INT, "lease": _INT, "text": _TEXT}
     rows: list[list[Any]] = [[end.job.seq, end.job.lease, end.text] for end in ends]
-    if not plain:
-        columns |= {"state": _STATE, "delay": _TIME, "entries": _INT}
-        now = tx.read_clock() if any(end.delay for end in ends) else None
+    if at is not None:
+        columns |= {"state": _STATE, "due": _TIME, "entries": _INT}
         for row, end in zip(rows, ends, strict=True):
-            due = now + end.delay if now is not None and end.delay else None
+            due = at + end.delay if end.delay else None
             row += [end.state.value, due, 1 + (end.stacktrace is not None) if end.failed else 0]
     batch = tx.dialect.batch(columns, rows)
     values = {
         "lock_until": null(),
         "locked_by": null(),
-        **(_completed(tx, batch) if plain else _mixed(tx, batch)),
+        **(_completed(tx, batch) if at is None else _mixed(tx, batch, at)),
     }
     return (
         update(jobs)
@@ -162,8 +173,8 @@ def _completed(tx: Tx, batch: FromClause) -> dict[str, Any]:
     }
 
 
-def _mixed(tx: Tx, batch: FromClause) -> dict[str, Any]:
-    jobs, now = tx.tables.jobs, type_coerce(tx.now(), INSTANT)
+def _mixed(tx: Tx, batch: FromClause, at: datetime) -> dict[str, Any]:
+    jobs, now = tx.tables.jobs, literal(at, INSTANT)
     done = batch.c.state == STATES[JobState.COMPLETED]
     dead = batch.c.state == STATES[JobState.FAILED]
     return {
@@ -172,22 +183,19 @@ def _mixed(tx: Tx, batch: FromClause) -> dict[str, Any]:
         "failed_reason": case((done, null()), else_=batch.c.text),
         "completed_at": case((done, now), else_=jobs.c.completed_at),
         "failed_at": case((dead, now), else_=jobs.c.failed_at),
-        "delay_until": batch.c.delay,
+        "delay_until": batch.c.due,
         "attempts_made": jobs.c.attempts_made + case((done, 0), else_=1),
         "entries": jobs.c.entries + func.coalesce(batch.c.entries, literal_column("0")),
         "dedup_slot": case((done | dead, null()), else_=jobs.c.dedup_slot),
     }
 
 
-def _conclude(tx: Tx, queue: str, ends: Sequence[_End]) -> None:
+def _conclude(tx: Tx, queue: str, ends: Sequence[_End], at: datetime | None) -> None:
     """Write what follows from ends that were accepted."""
     finished = [end for end in ends if end.state in FINISHED]
     tallies.add_all(tx, queue, [end.state for end in finished])
     metrics.record(tx, queue, [end.job.seq for end in finished])
-    failures = [end for end in ends if end.failed]
-    if failures:
-        now = tx.read_clock()
-        history.append(tx, [entry for end in failures for entry in _entries(end, now)])
+    history.append(tx, [entry for end in ends if end.failed for entry in _entries(end, at)])
     children = [end for end in finished if end.job.parent_id is not None]
     if children:
         flows.tell(
@@ -196,12 +204,12 @@ def _conclude(tx: Tx, queue: str, ends: Sequence[_End]) -> None:
         )
 
 
-def _entries(end: _End, now: Any) -> Iterator[tuple[int, str, str]]:
+def _entries(end: _End, at: datetime | None) -> Iterator[tuple[int, str, str]]:
     seq = end.job.seq or 0
     record = AttemptRecord(
-        attempt=end.job.attempts_made + 1,
+        attempt=end.attempts,
         started_at=end.job.processed_at,
-        ended_at=now,
+        ended_at=at,
         status="failed",
         error=end.text,
         stacktrace=end.stacktrace,
@@ -215,9 +223,7 @@ def _checked(queue: str, outcome: Outcome, limit: int) -> _End:
     job = outcome.job
     check_name("queue", queue)
     if job.queue_name != queue:
-        raise InvalidInput("job.queue_name", job.queue_name, f"must be {queue!r}, the queue given")
-    if job.seq is None or not job.lease:
-        raise InvalidInput("job", job.id, "must be a job as a fetch returned it, with its lease")
+        raise InvalidInput("queue_name", job.queue_name, f"must be {queue!r}, the queue given")
     if isinstance(outcome, Complete):
         return _End(job, JobState.COMPLETED, codec.dumps(outcome.returnvalue, limit))
     stack = None if outcome.stacktrace is None else codec.clean_text(outcome.stacktrace)

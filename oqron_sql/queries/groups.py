@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Row, Select, and_, func, or_, select, union_all, update
+from sqlalchemy import Row, Select, and_, func, literal, or_, select, union_all, update
 
 from oqron_sql.contract.model import JobState
 from oqron_sql.contract.options import FetchOptions
@@ -20,6 +20,14 @@ from oqron_sql.queries.tx import Tx
 from oqron_sql.schema.tables import STATES
 
 NO_GROUP = ""  # how "no group" is spelled in the table of groups; a group's id is never empty
+
+
+def know_group(tx: Tx, queue: str, group_id: str) -> None:
+    """Let a group that has a job take part in the turns."""
+    groups = tx.tables.groups
+    known = select(literal(1)).where(groups.c.queue_name == queue, groups.c.group_id == group_id)
+    if tx.conn.execute(known).first() is None:
+        tx.dialect.insert_ignore(tx, groups, {"queue_name": queue, "group_id": group_id})
 
 
 def claim_by_turn(

@@ -155,22 +155,22 @@ def row_of(queue: str, job: Job, limit: int) -> dict[str, Any]:
         InvalidInput: a name, an instant or a value cannot be stored, or the queue is another.
     """
     if job.queue_name != queue:
-        raise InvalidInput("job.queue_name", job.queue_name, f"must be {queue!r}, the queue given")
+        raise InvalidInput("queue_name", job.queue_name, f"must be {queue!r}, the queue given")
     row: dict[str, Any] = {
         "queue_name": check_name("queue", queue),
-        "id": check_name("job.id", job.id),
-        "name": check_name("job.name", job.name),
+        "id": check_name("id", job.id),
+        "name": check_name("name", job.name),
         "state": JobState(job.state).value,
         "data": codec.dumps(job.data, limit),
     }
     for name in INSTANTS:
         value = getattr(job, name)
         if value is not None:
-            row[name] = check_instant(f"job.{name}", value)
+            row[name] = check_instant(name, value)
     for name in NAMES:
         value = getattr(job, name)
         if value is not None:
-            row[name] = check_name(f"job.{name}", value)
+            row[name] = check_name(name, value)
     for name in (
         "lease", "lost_count", "attempts_made", "progress", "pending_children_count", "discarded",
     ):  # fmt: skip

@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Select, literal, null, select, update
+from sqlalchemy import Select, null, select, update
 
 from oqron_sql.contract.model import FINISHED, Job
 from oqron_sql.queries import tallies
+from oqron_sql.queries.groups import know_group
 from oqron_sql.queries.history import append
 from oqron_sql.queries.rows import history_of, place, row_of
-from oqron_sql.queries.tx import Tx
+from oqron_sql.queries.tx import Contended, Tx
 
 # What one statement carries: enough to make round trips cheap, little enough for every server.
 CHUNK_ROWS = 1000
@@ -80,7 +81,7 @@ def _save_chunk(tx: Tx, chunk: list[tuple[dict[str, Any], Job]]) -> list[str]:
         values["created_at"] = chunk[0][0]["created_at"]
     inserted = tx.dialect.insert_many(tx, jobs, source, values)
     for key in sorted({(r["queue_name"], r["group_id"]) for r, _ in chunk if "group_id" in r}):
-        _know_group(tx, *key)
+        know_group(tx, *key)
     if inserted == len(chunk) or all("dedup_slot" not in row for row, _ in chunk):
         return [row["id"] for row, _ in chunk]
     return _stand_ins(tx, chunk)
@@ -92,7 +93,7 @@ def _stand_ins(tx: Tx, chunk: list[tuple[dict[str, Any], Job]]) -> list[str]:
     known = set(
         tx.conn.execute(
             select(jobs.c.queue_name, jobs.c.id).where(jobs.c.id.in_([r["id"] for r, _ in chunk]))
-        ).tuples()
+        ).all()
     )
     return [
         row["id"] if (row["queue_name"], row["id"]) in known else _save(tx, row, job)
@@ -110,13 +111,13 @@ def _save(tx: Tx, row: dict[str, Any], job: Job) -> str:
         found = _standing_for(tx, row)
         if found is not None:
             return found
-    raise AssertionError("a deduplication key changed hands too often")  # each round needs a rival
+    raise Contended
 
 
 def _complete(tx: Tx, row: dict[str, Any], job: Job) -> None:
     """Write what belongs to a new row in other tables."""
     if "group_id" in row:
-        _know_group(tx, row["queue_name"], row["group_id"])
+        know_group(tx, row["queue_name"], row["group_id"])
     if row["state"] in FINISHED:
         tallies.add(tx, row["queue_name"], row["state"], 1)
     if "entries" in row:
@@ -149,13 +150,6 @@ def _standing_for(tx: Tx, row: dict[str, Any]) -> str | None:
 def _by_id(tx: Tx, row: dict[str, Any]) -> Select[int]:
     jobs = tx.tables.jobs
     return select(jobs.c.seq).where(jobs.c.id == row["id"], jobs.c.queue_name == row["queue_name"])
-
-
-def _know_group(tx: Tx, queue: str, group_id: str) -> None:
-    groups = tx.tables.groups
-    known = select(literal(1)).where(groups.c.queue_name == queue, groups.c.group_id == group_id)
-    if tx.conn.execute(known).first() is None:
-        tx.dialect.insert_ignore(tx, groups, {"queue_name": queue, "group_id": group_id})
 
 
 def _relative(row: dict[str, Any], job: Job) -> bool:

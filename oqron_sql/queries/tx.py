@@ -91,3 +91,7 @@ class Tx:
 
 
 INSTANT = Timestamp()
+
+
+class Contended(Exception):
+    """Somebody else was faster, which only a database without row locks lets happen: again."""

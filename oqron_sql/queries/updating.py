@@ -12,7 +12,7 @@ from oqron_sql.contract import codec
 from oqron_sql.contract.checks import check_count, check_instant, check_name
 from oqron_sql.contract.model import FINISHED, UPDATABLE, JobState, JobUpdate
 from oqron_sql.errors import InvalidInput, InvalidJobState
-from oqron_sql.queries import deduplicating, history, metrics, tallies
+from oqron_sql.queries import deduplicating, groups, history, metrics, tallies
 from oqron_sql.queries.leases import lease_lost
 from oqron_sql.queries.options import dump_options
 from oqron_sql.queries.rows import INSTANTS, attempt_body, dump_ids, in_state
@@ -40,7 +40,7 @@ def update_job(
         guard.append(in_state(jobs, *expected))
     if lease is not None:
         guard += [jobs.c.lease == lease, jobs.c.locked_by.is_not(None)]
-    if not (entries or "state" in values or "deduplication_key" in values):
+    if not (entries or values.keys() & {"state", "deduplication_key", "group_id"}):
         if values and tx.conn.execute(update(jobs).where(*guard).values(values)).rowcount:
             return
         _explain(tx, queue, job_id, expected, lease, ok=bool(not values))
@@ -78,6 +78,8 @@ def _write(tx: Tx, old: Row[Any], values: dict[str, Any], entries: dict[str, lis
             tx, [(old.seq, kind, body) for kind, all_ in entries.items() for body in all_]
         )
     tx.conn.execute(update(jobs).where(jobs.c.seq == old.seq).values(values))
+    if values.get("group_id") is not None:
+        groups.know_group(tx, old.queue_name, values["group_id"])
     if moved:
         tallies.add(tx, old.queue_name, old.state, -1)
         tallies.add(tx, old.queue_name, state, 1)

@@ -191,14 +191,14 @@ async def test_live_jobs_that_repeat_are_scheduled(store: AsyncStore) -> None:
 
 
 async def test_the_latest_activity_is_that_of_any_job(store: AsyncStore) -> None:
-    for member, minutes in (
-        ("processed_at", 2),
-        ("completed_at", 3),
-        ("failed_at", 4),
-        ("created_at", 5),
+    for member, state, minutes in (
+        ("processed_at", JobState.ACTIVE, 2),
+        ("completed_at", JobState.COMPLETED, 3),
+        ("failed_at", JobState.FAILED, 4),
+        ("created_at", JobState.WAITING, 5),
     ):
         made = job()
-        made.created_at = PAST
+        made.created_at, made.state = PAST, state
         setattr(made, member, PAST + minutes * MINUTE)
         await save(store, made)
         (info,) = await store.list_queues()
