@@ -16,7 +16,7 @@ from oqron_sql.contract import Job, new_id
 
 Row = Sequence[Any]
 
-MYSQL_SESSION = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED, autocommit = 0"
+MYSQL_SESSION = "SET SESSION tx_isolation = 'READ-COMMITTED', autocommit = 0"
 MYSQL_CANDIDATES = """
     SELECT seq, lease, queue_name, id, name, state, lost_count, attempts_made, progress,
            pending_children_count, entries, discarded, created_at, processed_at, completed_at,

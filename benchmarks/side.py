@@ -6,6 +6,7 @@ import cProfile
 import dataclasses
 import json
 import sys
+import time
 from collections.abc import Callable, Mapping
 
 from benchmarks.plan import Sample, Task
@@ -18,7 +19,7 @@ class Profiler:
 
     def __init__(self, path: str | None) -> None:
         self._path = path
-        self._profile = cProfile.Profile() if path else None
+        self._profile = cProfile.Profile(time.process_time) if path else None
 
     def __enter__(self) -> None:
         if self._profile:
