@@ -119,7 +119,7 @@ def _hosts(bind: Any, hop: Hop) -> Source:
 def _url(bind: str | URL | None) -> URL:
     try:
         return make_url(bind or os.environ.get("OQRON_URL") or DEFAULT_URL)
-    except ArgumentError:
+    except (ArgumentError, ValueError):  # "invalid port" may quote a password that has a slash
         raise ConfigurationError(
             "that is not a database URL; it looks like postgresql+asyncpg://user:password@host/name"
         ) from None
