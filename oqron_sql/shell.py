@@ -14,7 +14,7 @@ from datetime import timedelta
 from typing import TypeVar
 
 from sqlalchemy import Connection, event
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.util import await_only
 
 from oqron_sql.binding import Body
@@ -114,14 +114,14 @@ class Shell:
         raise error
 
     def _undo(self, tx: Tx) -> None:
+        if tx.conn.invalidated or not (tx.begun or not self.source.dialect.autocommit):
+            return
         try:
-            if tx.begun or not self.source.dialect.autocommit:
-                self.source.dialect.rollback(tx.conn)
-        except BaseException as error:
-            # What state it is in nobody knows; it must not go back to the pool.
+            self.source.dialect.rollback(tx.conn)
+        except (SQLAlchemyError, OSError) as error:
+            # What state it is in nobody knows; it must not go back to the pool. What made us undo
+            # is the error that matters.
             tx.conn.invalidate(error)
-            if not isinstance(error, DBAPIError):
-                raise
 
     def _run_joined(self, body: Body[R], conn: Connection) -> R:
         """Run `body` in the host's transaction: nothing is begun, committed, or tried again."""

@@ -138,6 +138,14 @@ class Dialect:
         """Roll it back."""
         conn.rollback()
 
+    def autocommits(self, conn: Connection) -> bool:
+        """Whether statements on `conn` are committed one by one: there is nothing to join."""
+        driver = conn.connection.dbapi_connection
+        try:
+            return driver is not None and conn.dialect.detect_autocommit_setting(driver)
+        except NotImplementedError:
+            return False
+
     def check_server(self, conn: Connection) -> None:
         """Look at the server's version and settings.
 
@@ -232,8 +240,10 @@ class Dialect:
             return False
         return True
 
-    def insert_many(self, work: Work, table: Table, source: FromClause, values: Values) -> int:
-        """Insert the rows of `source` that no unique key forbids; return how many were.
+    def insert_many(
+        self, work: Work, table: Table, source: FromClause, values: Values
+    ) -> int | None:
+        """Insert the rows of `source` that no unique key forbids; return how many, None if unknown.
 
         `values` maps columns to expressions over `source`, which has a column `n` that gives the
         order.

@@ -27,7 +27,7 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects.mysql import DATETIME, LONGTEXT, VARCHAR, insert
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.types import TypeEngine
 
 from oqron_sql.dialects.base import Dialect, Values, Work, after, json_rows, primary_key
@@ -38,6 +38,7 @@ from oqron_sql.errors import UnsupportedDatabase
 TRANSIENT = {1205, 1213, 1020}
 # read-only server, read-only transaction, server gone or lost, shutting down, killed
 GONE = {1290, 1792, 1836, 2006, 2013, 1053, 1927}
+DUPLICATE = 1062
 _READ_COMMITTED = "oqron_read_committed"
 
 
@@ -203,16 +204,24 @@ class MySQL(Dialect):
         return rows
 
     def insert_ignore(self, work: Work, table: Table, values: Values) -> bool:
-        # Not INSERT IGNORE, which hides every other error too.
-        key = next(iter(table.primary_key))
-        statement = insert(table).values(dict(values)).on_duplicate_key_update({key.name: key})
-        return work.conn.execute(statement).rowcount == 1
+        # Not INSERT IGNORE, which hides every other error too; not a no-op ON DUPLICATE KEY UPDATE,
+        # whose count of matched rows is 1 either way. The error undoes just this statement.
+        try:
+            work.conn.execute(insert(table).values(dict(values)))
+        except IntegrityError as error:
+            if _errno(error) == DUPLICATE:
+                return False
+            raise
+        return True
 
-    def insert_many(self, work: Work, table: Table, source: FromClause, values: Values) -> int:
+    def insert_many(
+        self, work: Work, table: Table, source: FromClause, values: Values
+    ) -> int | None:
         key = primary_key(table)
         rows = select(*(expr.label(name) for name, expr in values.items())).order_by(source.c.n)
         statement = insert(table).from_select(list(values), rows)
-        return work.conn.execute(statement.on_duplicate_key_update({key.name: key})).rowcount
+        work.conn.execute(statement.on_duplicate_key_update({key.name: key}))
+        return None  # new and old rows count alike, see insert_ignore
 
     def upsert(self, work: Work, table: Table, values: Values, update_: Values) -> None:
         work.conn.execute(insert(table).values(dict(values)).on_duplicate_key_update(dict(update_)))

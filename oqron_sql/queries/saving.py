@@ -61,6 +61,11 @@ def _save_all(tx: Tx, rows: list[tuple[dict[str, Any], Job]]) -> list[str]:
     for row, job in rows:
         place(row, job, later)
     chunks = list(_chunks(rows))
+    keyed = [row["queue_name"] for row, _ in rows if "dedup_slot" in row]
+    if len(keyed) > 1:
+        # Two saves that want the same keys in another order would wait for each other for ever.
+        for queue in sorted(set(keyed)):
+            tx.dialect.serialize(tx, tx.tables.queues, queue)
     if len(chunks) > 1 or not all(_plain(row) for row, _ in rows):
         tx.begin()
     return [id_ for chunk in chunks for id_ in _save_chunk(tx, chunk)]
