@@ -11,6 +11,8 @@ import sys
 def main() -> None:
     """Run the command line; the one place where an error becomes a message and an exit status."""
     # Imported late, so that a worker process, which lives in this package too, starts without them.
+    from sqlalchemy.exc import SQLAlchemyError
+
     from oqron_sql.cli.app import app
     from oqron_sql.cli.messages import exit_status, explain
     from oqron_sql.errors import OqronError
@@ -20,7 +22,7 @@ def main() -> None:
             stream.reconfigure(errors="replace")
     try:
         app(prog_name="oqron-sql")
-    except OqronError as error:
+    except (OqronError, SQLAlchemyError) as error:
         print(f"oqron-sql: {explain(error)}", file=sys.stderr)
         sys.exit(exit_status(error))
     except KeyboardInterrupt:

@@ -15,7 +15,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from sqlalchemy import URL
+from sqlalchemy import URL, make_url
 
 from oqron_sql.cli.demo_crew import Crew
 from oqron_sql.cli.demo_display import Progress, display_for, say
@@ -23,9 +23,10 @@ from oqron_sql.cli.demo_files import NOT_PYTHONS_OWN, Found, find_files
 from oqron_sql.cli.demo_report import account_for, print_summary
 from oqron_sql.cli.demo_run import Run
 from oqron_sql.cli.interruption import Interruption
-from oqron_sql.cli.messages import FAILED, plural, read_url, refuse_private_memory, show_url
+from oqron_sql.cli.messages import FAILED, plural, refuse_private_memory, show_url
 from oqron_sql.contract import AsyncStore, JobState
 from oqron_sql.errors import ConfigurationError
+from oqron_sql.store import AsyncSQLStore
 
 COMPANIONS = ("", "-wal", "-shm", "-journal")
 
@@ -56,27 +57,30 @@ def demo(
     database is asked whether every file has exactly one completed job. Exit status: 0 if so, 1 if
     not, 2 for wrong usage, 130 after Ctrl-C.
     """
-    with _database(url) as (shown, address):
+    with _database(url) as (store, address, note):
         found = _find(path, address)
         console = Console(highlight=False)
         queue = f"demo-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
         say(console, f"files     {plural(len(found.files), 'file')} below {found.root}")
-        say(console, f"database  {shown}")
+        say(console, f"database  {show_url(address)}{note}")
         say(console, f"queue     {queue}, {plural(workers, 'worker')}")
-        status = asyncio.run(_demo(console, address, queue, found, workers, kill=kill))
+        status = asyncio.run(_demo(console, store, address, queue, found, workers, kill=kill))
     raise typer.Exit(status)
 
 
 async def _demo(
-    console: Console, url: URL, queue: str, found: Found, workers: int, *, kill: bool
+    console: Console,
+    store: AsyncSQLStore,
+    url: URL,
+    queue: str,
+    found: Found,
+    workers: int,
+    *,
+    kill: bool,
 ) -> int:
-    from oqron_sql import AsyncSQLStore
-
-    address = url.render_as_string(hide_password=False)
-    crew = Crew(address, queue)
+    crew = Crew(url.render_as_string(hide_password=False), queue)
     progress = Progress(found.root, len(found.files), crew.members)
     interruption = Interruption(crew.kill)
-    store = AsyncSQLStore(address)
     try:
         await store.connect()
         with display_for(console) as display:
@@ -112,15 +116,17 @@ async def _what_is_left(store: AsyncStore, queue: str, progress: Progress) -> st
 
 
 @contextlib.contextmanager
-def _database(url: str | None) -> Iterator[tuple[str, URL]]:
+def _database(url: str | None) -> Iterator[tuple[AsyncSQLStore, URL, str]]:
+    """Give a store that is not connected yet, its URL, and what is to be known of it."""
     if url is not None:
-        address = read_url(url)
+        store = AsyncSQLStore(url)  # refuses what it cannot use, and says why
+        address = make_url(url)
         refuse_private_memory(address)
-        yield show_url(address), address
+        yield store, address, ""
         return
     with tempfile.TemporaryDirectory(prefix="oqron-demo-") as folder:
-        address = read_url(f"sqlite:///{folder}/demo.db")
-        yield f"{show_url(address)}, deleted at the end", address
+        address = make_url(f"sqlite:///{folder}/demo.db")
+        yield AsyncSQLStore(address), address, ", deleted at the end"
 
 
 def _find(path: Path | None, database: URL) -> Found:

@@ -16,9 +16,13 @@ import time
 from collections.abc import Callable
 from datetime import timedelta
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from oqron_sql.cli.demo_files import Stopped, analyse
+from oqron_sql.cli.messages import explain
 from oqron_sql.contract import AsyncStore, Complete, Fail, Job, JobState, JobUpdate, Outcome
 from oqron_sql.errors import LeaseLost, OqronError
+from oqron_sql.store import AsyncSQLStore
 
 URL_VARIABLE = "OQRON_URL"
 LEASE = timedelta(seconds=3)
@@ -141,8 +145,6 @@ class Reporter:
 
 
 async def _run(queue: str, worker_id: str) -> None:
-    from oqron_sql import AsyncSQLStore
-
     store = AsyncSQLStore(os.environ[URL_VARIABLE])
     worker = Worker(store, queue, worker_id, Reporter(sys.stdout.fileno()))
     loop = asyncio.get_running_loop()
@@ -165,9 +167,7 @@ def _main(arguments: list[str]) -> str | None:
     try:
         asyncio.run(_run(*arguments))
         return None
-    except OqronError as error:
-        from oqron_sql.cli.messages import explain
-
+    except (OqronError, SQLAlchemyError) as error:
         return explain(error)
 
 

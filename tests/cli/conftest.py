@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import signal
 import subprocess
@@ -11,6 +12,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+from oqron_sql.cli import main
 
 PATIENCE = 60.0
 
@@ -64,6 +67,33 @@ class Command:
 
 
 Start = Callable[..., Command]
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """How a command ended that ran in this process, where it need not import everything again."""
+
+    status: object
+    said: str
+    errors: str
+
+
+RunHere = Callable[..., Outcome]
+
+
+@pytest.fixture
+def run_here(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> RunHere:
+    """Run `oqron-sql` with arguments in this process."""
+    monkeypatch.delenv("OQRON_URL", raising=False)
+
+    def run_here(*arguments: str) -> Outcome:
+        monkeypatch.setattr(sys, "argv", ["oqron-sql", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        said = capsys.readouterr()
+        return Outcome(ended.value.code or 0, said.out, said.err)
+
+    return run_here
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Start
+from tests.cli.conftest import RunHere, Start
 
 UNREACHABLE = [
     "postgresql+asyncpg://me:s3cret@127.0.0.1:1/db",
@@ -23,44 +23,55 @@ UNREACHABLE = [
         (["demo", "/nowhere/at/all"], "does not exist"),
         (["demo", "--workers", "0"], "greater than or equal to 1"),
         (["demo", "--url", "sqlite://"], "memory of one process"),
-        (["demo", "--url", "nonsense"], "cannot read the database URL"),
-        (["demo", "--url", "postgresql+nothing://host/db"], "no driver is known"),
+        (["demo", "--url", "nonsense"], "not a database URL"),
+        (["demo", "--url", "postgresql://me:s3cret/x@host:port/db"], "not a database URL"),
+        (["demo", "--url", "postgresql+nothing://me:s3cret@host/db"], "postgresql+nothing"),
         (["dmeo"], "No such command"),
     ],
 )
-def test_wrong_usage(start: Start, arguments: list[str], said: str) -> None:
-    command = start(*arguments)
-    assert command.wait() == 2, command.said
-    assert said in command.said
-    assert "Traceback" not in command.said
+def test_wrong_usage(run_here: RunHere, arguments: list[str], said: str) -> None:
+    outcome = run_here(*arguments)
+    assert outcome.status == 2
+    assert said in outcome.errors
+    assert "s3cret" not in outcome.errors
+    assert outcome.said == ""
 
 
-def test_an_empty_folder_is_wrong_usage(start: Start, tmp_path: Path) -> None:
-    command = start("demo", str(tmp_path))
-    assert command.wait() == 2
-    assert command.said == (f"oqron-sql: there is nothing to read: no regular file in {tmp_path}\n")
+def test_a_missing_driver_is_told_with_what_to_install(
+    run_here: RunHere, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "pymysql", None)
+    outcome = run_here("demo", "--url", "mysql+pymysql://host/db")
+    assert outcome.status == 2
+    assert "pip install 'oqron-sql[mysql]'" in outcome.errors
+
+
+def test_an_empty_folder_is_wrong_usage(run_here: RunHere, tmp_path: Path) -> None:
+    outcome = run_here("demo", str(tmp_path))
+    assert outcome.status == 2
+    assert outcome.errors == (
+        f"oqron-sql: there is nothing to read: no regular file in {tmp_path}\n"
+    )
 
 
 @pytest.mark.parametrize("url", UNREACHABLE)
 def test_an_unreachable_database_is_told_without_the_password(
-    start: Start, few_files: Path, url: str
+    run_here: RunHere, few_files: Path, url: str
 ) -> None:
-    command = start("demo", str(few_files), OQRON_URL=url)
-    assert command.wait() == 1, command.said
-    assert "oqron-sql: " in command.said
-    assert "s3cret" not in command.said
-    assert "Traceback" not in command.said
+    outcome = run_here("demo", str(few_files), "--url", url)
+    assert outcome.status == 1
+    assert outcome.errors.startswith("oqron-sql: the database did not complete ")
+    assert outcome.errors.count("\n") == 1
+    assert "s3cret" not in outcome.said + outcome.errors
 
 
-def test_the_url_is_not_on_a_workers_command_line(
-    start: Start, many_files: Path, tmp_path: Path
-) -> None:
-    command = start("demo", str(many_files), OQRON_URL=f"sqlite:///{tmp_path / 'demo.db'}")
-    command.wait_until(command.workers)
-    assert not any("sqlite" in line for line in command.workers().values())
+def test_the_version_is_told(run_here: RunHere) -> None:
+    outcome = run_here("--version")
+    assert outcome.status == 0
+    assert outcome.said.startswith("oqron-sql")
 
 
-def test_the_version_is_told(start: Start) -> None:
-    command = start("--version")
-    assert command.wait() == 0
-    assert command.said.startswith("oqron-sql")
+def test_it_is_a_module_too(start: Start) -> None:
+    command = start("demo", "/nowhere/at/all")
+    assert command.wait() == 2
+    assert "does not exist" in command.said
