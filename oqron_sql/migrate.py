@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import Any, Literal, get_args
 
 from sqlalchemy import Connection, Engine
 
 from oqron_sql.errors import ConfigurationError, SchemaOutOfDate
-from oqron_sql.schema.migrating import run
+from oqron_sql.schema.migrating import Move, run
 from oqron_sql.schema.revisions import HEAD, glance, read, refuse_unknown, version_table
 from oqron_sql.schema.tables import DEFAULT_PREFIX, tables
-
-if TYPE_CHECKING:
-    from alembic.script import ScriptDirectory
 
 Mode = Literal["auto", "check", "off"]
 
@@ -95,13 +92,10 @@ def upgrade(
     Raises:
         SchemaOutOfDate: the tables are newer than this version.
         LockTimeout: somebody else was migrating for longer than `timeout`.
-        ConfigurationError: the schema does not exist, or a table of that name is somebody else's.
+        ConfigurationError: there is no such schema or revision, or a table is somebody else's.
     """
-
-    def plan(script: ScriptDirectory, found: Any) -> Any:
-        return script._upgrade_revs(to, found)
-
-    run(bind, plan, prefix, schema, timeout, unless=HEAD if to == "head" else to)
+    target = HEAD if to == "head" else to
+    run(bind, Move(target, prefix, schema, timeout, up=True))
 
 
 def downgrade(
@@ -118,11 +112,8 @@ def downgrade(
         SchemaOutOfDate: the tables are newer than this version.
         LockTimeout: somebody else was migrating for longer than `timeout`.
     """
-
-    def plan(script: ScriptDirectory, found: Any) -> Any:
-        return script._downgrade_revs(to, found)
-
-    run(bind, plan, prefix, schema, timeout, unless=to)
+    target = None if to == "base" else to
+    run(bind, Move(target, prefix, schema, timeout, up=False))
 
 
 def include_name(

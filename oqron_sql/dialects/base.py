@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, TypeVar
 
 from sqlalchemy import (
     URL,
     BigInteger,
+    BindParameter,
     Column,
     ColumnElement,
     Connection,
@@ -22,10 +24,12 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     and_,
+    bindparam,
     func,
     insert,
     literal,
     select,
+    type_coerce,
     union_all,
     update,
 )
@@ -34,7 +38,11 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.types import TypeEngine
 
 Values = Mapping[str, Any]
+Changes = Mapping[str, ColumnElement[Any]]
+Rows = Sequence[Sequence[Any]]
+NOTHING: Values = {}
 CAS_ROUNDS = 20
+T = TypeVar("T")
 
 
 class Work(Protocol):
@@ -46,6 +54,32 @@ class Work(Protocol):
 
     def begin(self) -> None:
         """Make what follows one transaction; nothing if it already is."""
+
+    def filled(self, row: Values) -> Values:
+        """Return `row` as parameters named "new_" and the column; timedeltas count from now."""
+
+
+@dataclasses.dataclass(eq=False, slots=True)
+class Claim:
+    """A change to the first rows of an order, prepared once and made many times.
+
+    `candidates` selects the primary key from the table itself, with conditions, order and limit;
+    `values` are set on each of its rows, and `bump` is counted up by one.
+    """
+
+    table: Table
+    candidates: Select[Any]
+    values: Changes
+    bump: Column[int]
+    returning: Sequence[Column[Any]]
+    _made: dict[Any, Any] = dataclasses.field(default_factory=dict)
+
+    def once(self, build: Callable[[Claim], T]) -> T:
+        """Return what `build` makes of this claim, made the first time only."""
+        if build not in self._made:
+            self._made[build] = build(self)
+        made: T = self._made[build]
+        return made
 
 
 class IsoTimestamp(TypeDecorator[datetime]):
@@ -178,45 +212,38 @@ class Dialect:
 
     # -- statements ----------------------------------------------------------------------------
 
-    def now(self, conn: Connection, offset: timedelta = timedelta(0)) -> Any:
-        """Return the server's clock plus `offset`, as an expression or as a value just read."""
+    span_type: TypeEngine[Any] | None = None
+    """The type of the parameter of `later`; None means that it is the instant itself."""
+
+    def later(self, span: BindParameter[Any]) -> ColumnElement[Any]:
+        """Return the server's clock plus what the parameter `span` says, as an expression."""
+        return span
+
+    def spans(self, conn: Connection, spans: Mapping[str, timedelta]) -> dict[str, Any]:
+        """Return the values of parameters of `later`, by default after reading the clock."""
         read = conn.scalar(select(func.current_timestamp(type_=sqltypes.String())))
         now = read if isinstance(read, datetime) else datetime.fromisoformat(str(read))
-        return literal((now if now.tzinfo else now.replace(tzinfo=UTC)) + offset, self._instant)
+        now = now if now.tzinfo else now.replace(tzinfo=UTC)
+        return {name: now + span for name, span in spans.items()}
 
-    @property
-    def _instant(self) -> TypeEngine[Any]:
-        return self.timestamp_type()
+    def span(self, name: str) -> BindParameter[Any]:
+        """Return a parameter for `later`."""
+        return bindparam(name, type_=self.span_type or self.timestamp_type())
 
-    def claim(
-        self,
-        work: Work,
-        table: Table,
-        candidates: Select[Any],
-        values: Values,
-        *,
-        bump: Column[int],
-        returning: Sequence[Column[Any]],
-    ) -> Sequence[Row[Any]]:
-        """Atomically set `values` on the rows of `table` that `candidates` selects; return them.
+    def claim(self, work: Work, claim: Claim, params: Values) -> Sequence[Row[Any]]:
+        """Atomically change the rows that `claim` selects and return them, in no certain order.
 
-        `bump` is counted up by one on each. `candidates` selects from the table itself, with its
-        conditions, order and limit. No two concurrent callers may receive one row. The order of
-        the result is not defined.
+        No two concurrent callers may receive one row.
         """
-        key = primary_key(table)
+        key, bump = primary_key(claim.table), claim.bump
         for _ in range(CAS_ROUNDS):
-            found = work.conn.execute(
-                candidates.with_only_columns(
-                    *after(returning, values, bump), maintain_column_froms=True
-                )
-            ).all()
-            where = candidates.whereclause
+            found = work.conn.execute(claim.once(seeing), params).all()
+            where = claim.candidates.whereclause
             taken = []
             for row in found:
-                fresh = {name: row._mapping[name] for name in values}
+                fresh = {name: row._mapping[name] for name in claim.values}
                 swap = (
-                    update(table)
+                    update(claim.table)
                     .where(key == row._mapping[key.name])
                     .where(bump == row._mapping[bump.name] - 1)
                     .values({**fresh, bump.name: bump + 1})
@@ -224,44 +251,58 @@ class Dialect:
                 # The conditions again: a waiting job may have been changed without a new lease.
                 if where is not None:
                     swap = swap.where(where)
-                if work.conn.execute(swap).rowcount == 1:
+                if work.conn.execute(swap, params).rowcount == 1:
                     taken.append(row)
             if taken or not found:
                 return taken
         return ()
 
-    def insert_ignore(self, work: Work, table: Table, values: Values) -> bool:
-        """Insert a row unless a unique key forbids it; tell whether it was inserted."""
+    def insert_ignore(self, work: Work, table: Table, row: Values) -> bool:
+        """Insert a row unless a unique key forbids it; tell whether it was inserted.
+
+        A timedelta stands for the instant that is so long from now.
+        """
         work.begin()
         try:
             with work.conn.begin_nested():
-                work.conn.execute(insert(table).values(values))
+                statement = insert(table).values(inserted(self, table, *shape(row)))
+                work.conn.execute(statement, work.filled(row))
         except IntegrityError:
             return False
         return True
 
     def insert_many(
-        self, work: Work, table: Table, source: FromClause, values: Values
+        self,
+        work: Work,
+        table: Table,
+        names: tuple[str, ...],
+        rows: Rows,
+        *,
+        timed: tuple[str, ...],
     ) -> int | None:
-        """Insert the rows of `source` that no unique key forbids; return how many, None if unknown.
+        """Insert the rows that no unique key forbids; return how many, None if unknown.
 
-        `values` maps columns to expressions over `source`, which has a column `n` that gives the
-        order.
+        `rows` have the columns `names`; the columns `timed` get the server's clock.
         """
-        rows = work.conn.execute(
-            select(*(expr.label(name) for name, expr in values.items())).order_by(source.c.n)
-        ).all()
-        return sum(self.insert_ignore(work, table, dict(row._mapping)) for row in rows)
+        now = dict.fromkeys(timed, timedelta(0))
+        return sum(
+            self.insert_ignore(work, table, {**dict(zip(names, row, strict=True)), **now})
+            for row in rows
+        )
 
-    def upsert(self, work: Work, table: Table, values: Values, update_: Values) -> None:
-        """Insert a row, or else set `update_` on the row with its primary key."""
+    def upsert(
+        self, work: Work, table: Table, row: Values, changes: Changes, params: Values = NOTHING
+    ) -> None:
+        """Insert `row`, or else make `changes`, with `params`, to the row with its primary key."""
         work.begin()
-        same = [column == values[column.name] for column in table.primary_key]
-        change = update(table).where(and_(*same)).values(dict(update_))
+        same = [column == row[column.name] for column in table.primary_key]
+        change = update(table).where(and_(*same)).values(dict(changes))
         # UPDATE before INSERT: the other order upgrades a shared lock, and two callers doing that
         # at once is the textbook deadlock.
-        if work.conn.execute(change).rowcount == 0 and not self.insert_ignore(work, table, values):
-            work.conn.execute(change)
+        if work.conn.execute(change, params).rowcount == 0 and not self.insert_ignore(
+            work, table, row
+        ):
+            work.conn.execute(change, params)
 
     def serialize(self, work: Work, mutexes: Table, name: str) -> None:
         """Let one transaction at a time past this point, per `name`."""
@@ -271,22 +312,32 @@ class Dialect:
             self.insert_ignore(work, mutexes, {"name": name})
             work.conn.execute(turn)
 
-    def batch(
-        self, columns: Mapping[str, TypeEngine[Any]], rows: Sequence[Sequence[Any]]
-    ) -> FromClause:
-        """Return `rows` as something to select from, with a further column `n` counting them."""
+    def batch(self, columns: Mapping[str, TypeEngine[Any]], size: int) -> FromClause:
+        """Return `size` rows to be given by `batch_values`, with a column `n` counting them."""
         return union_all(
             *(
                 select(
                     literal(n, BigInteger).label("n"),
                     *(
-                        literal(v, t).label(c)
-                        for (c, t), v in zip(columns.items(), row, strict=True)
+                        bindparam(f"{name}_{n}", type_=kind).label(name)
+                        for name, kind in columns.items()
                     ),
                 )
-                for n, row in enumerate(rows)
+                for n in range(size)
             )
         ).subquery("batch")
+
+    def batch_values(self, columns: Mapping[str, TypeEngine[Any]], rows: Rows) -> dict[str, Any]:
+        """Return the parameters of `batch`."""
+        return {
+            f"{name}_{n}": value
+            for n, row in enumerate(rows)
+            for name, value in zip(columns, row, strict=True)
+        }
+
+    def batch_size(self, rows: Rows) -> int:
+        """Return the size to ask `batch` for; 0 where one statement serves any number of rows."""
+        return len(rows)
 
     def lock_rows(self, rows: Select[Any], *, skip_locked: bool = True) -> Select[Any]:
         """Return `rows` such that reading them locks them, where the database can do that."""
@@ -308,18 +359,34 @@ def primary_key(table: Table) -> Column[Any]:
     return key
 
 
-def after(
-    columns: Sequence[Column[Any]], values: Values, bump: Column[int]
-) -> list[ColumnElement[Any]]:
-    """Return the columns as they will read once `values` are set and `bump` is counted up."""
+def seeing(claim: Claim) -> Select[Any]:
+    """Return the candidates with their columns as they will read once they are claimed."""
     made: list[ColumnElement[Any]] = []
-    for column in columns:
-        if column is bump:
-            made.append((bump + 1).label(bump.name))
-        elif column.name in values:
-            value = values[column.name]
-            expr = value if isinstance(value, ColumnElement) else literal(value, column.type)
-            made.append(expr.label(column.name))
+    for column in claim.returning:
+        if column is claim.bump:
+            made.append((column + 1).label(column.name))
+        elif column.name in claim.values:
+            made.append(claim.values[column.name].label(column.name))
         else:
             made.append(column)
-    return made
+    return claim.candidates.with_only_columns(*made, maintain_column_froms=True)
+
+
+Shape = tuple[tuple[str, ...], tuple[str, ...]]
+
+
+def shape(row: Values) -> Shape:
+    """Return the columns of `row`: those with a value, and those that count from now."""
+    return (
+        tuple(name for name, value in row.items() if type(value) is not timedelta),
+        tuple(name for name, value in row.items() if type(value) is timedelta),
+    )
+
+
+def inserted(
+    dialect: Dialect, table: Table, names: tuple[str, ...], timed: tuple[str, ...]
+) -> dict[str, ColumnElement[Any]]:
+    """Return what to insert for a row of that shape, with the parameters of `Work.filled`."""
+    plain = {name: bindparam(f"new_{name}", type_=table.c[name].type) for name in names}
+    now = {name: dialect.later(dialect.span(f"new_{name}")) for name in timed}
+    return {**plain, **{name: type_coerce(now[name], table.c[name].type) for name in timed}}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 from collections.abc import Mapping, Sequence
@@ -10,15 +11,18 @@ from typing import Any, ClassVar
 
 from sqlalchemy import (
     URL,
-    Column,
+    BindParameter,
+    ColumnElement,
     Connection,
     Engine,
+    Executable,
     FromClause,
     Integer,
     Row,
-    Select,
     String,
     Table,
+    TypeDecorator,
+    bindparam,
     event,
     func,
     select,
@@ -31,7 +35,20 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import StaticPool
 from sqlalchemy.types import TypeEngine
 
-from oqron_sql.dialects.base import Dialect, IsoTimestamp, Values, Work, json_rows, primary_key
+from oqron_sql.dialects.base import (
+    NOTHING,
+    Changes,
+    Claim,
+    Dialect,
+    IsoTimestamp,
+    Rows,
+    Values,
+    Work,
+    inserted,
+    json_rows,
+    primary_key,
+    shape,
+)
 from oqron_sql.errors import UnsupportedDatabase
 
 logger = logging.getLogger("oqron_sql")
@@ -40,6 +57,16 @@ BUSY_TIMEOUT_MS = 10_000
 _PATIENCE = "oqron_busy_timeout"
 # Shared memory and POSIX locks do not work across these; a WAL on them loses data.
 NETWORK_FILESYSTEMS = ("nfs", "cifs", "smb", "9p", "virtiofs", "fuse", "afs", "ceph", "gluster")
+
+
+class Modifier(TypeDecorator[timedelta]):
+    """A span of time as `strftime` takes it."""
+
+    impl = String
+    cache_ok = True
+
+    def process_bind_param(self, value: timedelta | None, dialect: Any) -> str | None:
+        return None if value is None else f"{value.total_seconds():+.3f} seconds"
 
 
 class SQLite(Dialect):
@@ -87,6 +114,10 @@ class SQLite(Dialect):
         if _in_transaction(conn):
             conn.exec_driver_sql("ROLLBACK")
         conn.rollback()
+
+    def autocommits(self, conn: Connection) -> bool:
+        # A host's begin hook may have begun what the driver knows nothing of.
+        return super().autocommits(conn) and not _in_transaction(conn)
 
     def check_server(self, conn: Connection) -> None:
         version = conn.scalar(select(func.sqlite_version())) or "0"
@@ -137,60 +168,94 @@ class SQLite(Dialect):
         if patience is not None:
             conn.exec_driver_sql(f"PRAGMA busy_timeout = {patience:d}")
 
-    def now(self, conn: Connection, offset: timedelta = timedelta(0)) -> Any:
+    span_type = Modifier()
+
+    def later(self, span: BindParameter[Any]) -> ColumnElement[Any]:
         # strftime knows milliseconds; three zeros make them as wide as what Python writes.
-        shift = [f"{offset.total_seconds():+.3f} seconds"] if offset else []
-        clock = func.strftime("%Y-%m-%d %H:%M:%f", "now", *shift, type_=String())
+        clock = func.strftime("%Y-%m-%d %H:%M:%f", "now", span, type_=String())
         return type_coerce(clock.concat("000"), IsoTimestamp())
 
-    def claim(
+    def spans(self, conn: Connection, spans: Mapping[str, timedelta]) -> dict[str, Any]:
+        return dict(spans)
+
+    def claim(self, work: Work, claim: Claim, params: Values) -> Sequence[Row[Any]]:
+        return work.conn.execute(claim.once(_claiming), params).all()
+
+    def insert_ignore(self, work: Work, table: Table, row: Values) -> bool:
+        return work.conn.execute(_inserting(table, *shape(row)), work.filled(row)).rowcount == 1
+
+    def insert_many(
         self,
         work: Work,
         table: Table,
-        candidates: Select[Any],
-        values: Values,
+        names: tuple[str, ...],
+        rows: Rows,
         *,
-        bump: Column[int],
-        returning: Sequence[Column[Any]],
-    ) -> Sequence[Row[Any]]:
-        taken = (
-            update(table)
-            .where(primary_key(table).in_(candidates))
-            .values({**values, bump.name: bump + 1})
-            .returning(*returning)
+        timed: tuple[str, ...],
+    ) -> int | None:
+        params = work.filled(dict.fromkeys(timed, timedelta(0)))
+        return work.conn.execute(
+            _inserting_many(table, names, timed), {**params, "batch": json_rows(rows)}
+        ).rowcount
+
+    def upsert(
+        self, work: Work, table: Table, row: Values, changes: Changes, params: Values = NOTHING
+    ) -> None:
+        statement = _upserting(table, shape(row)[0], tuple(changes.items()))
+        work.conn.execute(statement, {**work.filled(row), **params})
+
+    def batch(self, columns: Mapping[str, TypeEngine[Any]], size: int) -> FromClause:
+        each = func.json_each(bindparam("batch", type_=String())).table_valued(
+            "key", "value", name="each"
         )
-        return work.conn.execute(taken).all()
-
-    def insert_ignore(self, work: Work, table: Table, values: Values) -> bool:
-        statement = insert(table).values(dict(values)).on_conflict_do_nothing()
-        return work.conn.execute(statement).rowcount == 1
-
-    def insert_many(self, work: Work, table: Table, source: FromClause, values: Values) -> int:
-        rows = (
-            select(*(expr.label(name) for name, expr in values.items()))
-            .where(true())  # else the parser takes ON CONFLICT for a join
-            .order_by(source.c.n)
-        )
-        statement = insert(table).from_select(list(values), rows).on_conflict_do_nothing()
-        return work.conn.execute(statement).rowcount
-
-    def upsert(self, work: Work, table: Table, values: Values, update_: Values) -> None:
-        statement = insert(table).values(dict(values))
-        work.conn.execute(
-            statement.on_conflict_do_update(
-                index_elements=list(table.primary_key), set_=dict(update_)
-            )
-        )
-
-    def batch(
-        self, columns: Mapping[str, TypeEngine[Any]], rows: Sequence[Sequence[Any]]
-    ) -> FromClause:
-        each = func.json_each(json_rows(rows)).table_valued("key", "value", name="each")
         picked = [
             type_coerce(func.json_extract(each.c.value, f"$[{i}]"), kind).label(name)
             for i, (name, kind) in enumerate(columns.items())
         ]
         return select(each.c.key.label("n"), *picked).subquery("batch")
+
+    def batch_values(self, columns: Mapping[str, TypeEngine[Any]], rows: Rows) -> dict[str, Any]:
+        return {"batch": json_rows(rows)}
+
+    def batch_size(self, rows: Rows) -> int:
+        return 0
+
+
+def _claiming(claim: Claim) -> Executable:
+    return (
+        update(claim.table)
+        .where(primary_key(claim.table).in_(claim.candidates))
+        .values({**claim.values, claim.bump.name: claim.bump + 1})
+        .returning(*claim.returning)
+    )
+
+
+@functools.lru_cache(maxsize=256)
+def _inserting(table: Table, names: tuple[str, ...], timed: tuple[str, ...]) -> Executable:
+    return insert(table).values(inserted(dialect, table, names, timed)).on_conflict_do_nothing()
+
+
+@functools.lru_cache(maxsize=256)
+def _inserting_many(table: Table, names: tuple[str, ...], timed: tuple[str, ...]) -> Executable:
+    source = dialect.batch({name: table.c[name].type for name in names}, 0)
+    now = inserted(dialect, table, (), timed)
+    rows = (
+        select(*(source.c[name] for name in names), *now.values())
+        .where(true())  # else the parser takes ON CONFLICT for a join
+        .order_by(source.c.n)
+    )
+    return insert(table).from_select([*names, *timed], rows).on_conflict_do_nothing()
+
+
+@functools.lru_cache(maxsize=256)
+def _upserting(
+    table: Table, names: tuple[str, ...], changes: tuple[tuple[str, ColumnElement[Any]], ...]
+) -> Executable:
+    return (
+        insert(table)
+        .values(inserted(dialect, table, names, ()))
+        .on_conflict_do_update(index_elements=list(table.primary_key), set_=dict(changes))
+    )
 
 
 def filesystem(path: str) -> str:

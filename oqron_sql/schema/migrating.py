@@ -7,9 +7,10 @@ stores may migrate in one process. Alembic is imported only when there is work f
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+import dataclasses
+from collections.abc import Iterator
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Engine, inspect
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
@@ -17,36 +18,46 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from oqron_sql import dialects
 from oqron_sql.dialects import Dialect
 from oqron_sql.errors import ConfigurationError, LockTimeout
-from oqron_sql.schema.revisions import directory, read, refuse_unknown, version_table
+from oqron_sql.schema.revisions import age, directory, read, refuse_unknown, version_table
 
 if TYPE_CHECKING:
     from alembic.script import ScriptDirectory
 
-Plan: TypeAlias = "Callable[[ScriptDirectory, Any], Any]"
+
+@dataclasses.dataclass(frozen=True)
+class Move:
+    """From whatever revision there is up, or down, to another; None is the one before the first."""
+
+    to: str | None
+    prefix: str
+    schema: str | None
+    timeout: timedelta
+    up: bool
+
+    def is_done(self, found: str | None) -> bool:
+        """Whether the tables are there already, or beyond."""
+        return age(found) >= age(self.to) if self.up else age(found) <= age(self.to)
+
+    def plan(self, script: ScriptDirectory, found: Any) -> Any:
+        """Return Alembic's steps; these two are what its own commands call."""
+        to = self.to or "base"
+        return script._upgrade_revs(to, found) if self.up else script._downgrade_revs(to, found)
 
 
-def run(
-    bind: Engine | Connection,
-    plan: Plan,
-    prefix: str,
-    schema: str | None,
-    timeout: timedelta,
-    *,
-    unless: str | None = None,
-) -> None:
-    """Run what `plan` makes of the revisions and the one that is there, unless it is `unless`.
+def run(bind: Engine | Connection, move: Move) -> None:
+    """Migrate, alone.
 
-    Where the database has no lock to offer, starters get in each other's way; each of them goes on
-    for as long as any of them does.
+    Where the lock holds for one node of a cluster only, or there is none, starters get in each
+    other's way; each of them goes on for as long as any of them does.
     """
     if isinstance(bind, Connection):
-        return _run_once(bind, plan, prefix, schema, timeout, unless)
+        return _run_once(bind, move)
     before: object = None
     while True:
         try:
-            return _run_once(bind, plan, prefix, schema, timeout, unless)
+            return _run_once(bind, move)
         except DBAPIError:
-            now = _traces(bind, prefix, schema)
+            now = _traces(bind, move.prefix, move.schema)
             if not now or now == before:
                 raise
             before = now
@@ -72,7 +83,7 @@ def locked(
         ):
             yield conn
     else:
-        with _holding(dialect, bind, name, timeout, own=_autocommits(bind)):
+        with _holding(dialect, bind, name, timeout, own=dialect.autocommits(bind)):
             yield bind
 
 
@@ -97,25 +108,18 @@ def _holding(
         raise
 
 
-def _run_once(
-    bind: Engine | Connection,
-    plan: Plan,
-    prefix: str,
-    schema: str | None,
-    timeout: timedelta,
-    unless: str | None,
-) -> None:
-    with locked(bind, prefix, schema, timeout) as conn:
-        found = read(conn, prefix, schema)
+def _run_once(bind: Engine | Connection, move: Move) -> None:
+    with locked(bind, move.prefix, move.schema, move.timeout) as conn:
+        found = read(conn, move.prefix, move.schema)
         refuse_unknown(found)
-        if found is not None and found == unless:
+        if move.is_done(found):
             return
-        if schema is not None and not inspect(conn).has_schema(schema):
-            raise ConfigurationError(f"there is no schema {schema!r}; create it first")
-        _run_revisions(conn, plan, prefix, schema)
+        if move.schema is not None and not inspect(conn).has_schema(move.schema):
+            raise ConfigurationError(f"there is no schema {move.schema!r}; create it first")
+        _run_revisions(conn, move)
 
 
-def _run_revisions(conn: Connection, plan: Plan, prefix: str, schema: str | None) -> None:
+def _run_revisions(conn: Connection, move: Move) -> None:
     from alembic.operations import Operations
     from alembic.runtime.migration import MigrationContext
     from alembic.script import ScriptDirectory
@@ -125,21 +129,12 @@ def _run_revisions(conn: Connection, plan: Plan, prefix: str, schema: str | None
         conn,
         opts={
             "script": script,
-            "fn": lambda found, _: plan(script, found),
-            "version_table": version_table(prefix, schema),
-            "version_table_schema": schema,
+            "fn": lambda found, _: move.plan(script, found),
+            "version_table": version_table(move.prefix, move.schema),
+            "version_table_schema": move.schema,
         },
     )
-    context.run_migrations(op=Operations(context), prefix=prefix, schema=schema)
-
-
-def _autocommits(conn: Connection) -> bool:
-    """Whether there is no transaction of the caller's to join."""
-    driver = conn.connection.dbapi_connection
-    try:
-        return driver is not None and conn.dialect.detect_autocommit_setting(driver)
-    except NotImplementedError:
-        return False
+    context.run_migrations(op=Operations(context), prefix=move.prefix, schema=move.schema)
 
 
 def _traces(engine: Engine, prefix: str, schema: str | None) -> set[tuple[str, str | None]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine, Select, String, column, inspect, select, table
 from sqlalchemy.exc import DBAPIError
 
-from oqron_sql.errors import SchemaOutOfDate
+from oqron_sql.errors import ConfigurationError, SchemaOutOfDate
 from oqron_sql.schema.tables import check_identifier
 
 REVISIONS = ("oqron0001",)
@@ -52,6 +52,19 @@ def glance(engine: Engine, prefix: str, schema: str | None) -> str | None:
             return read(conn, prefix, schema)
 
 
+def age(revision: str | None) -> int:
+    """Return a number that grows with every revision; 0 before the first.
+
+    Raises:
+        ConfigurationError: there is no such revision.
+    """
+    if revision is None:
+        return 0
+    if revision not in REVISIONS:
+        raise ConfigurationError(f"there is no revision {revision!r}; the newest is {HEAD!r}")
+    return REVISIONS.index(revision) + 1
+
+
 def refuse_unknown(found: str | None) -> None:
     """Refuse to touch tables that this version knows nothing about.
 
@@ -69,4 +82,4 @@ def _stored(prefix: str, schema: str | None) -> Select[str]:
 
 def _newest(found: Sequence[str]) -> str | None:
     unknown = [revision for revision in found if revision not in REVISIONS]
-    return unknown[0] if unknown else max(found, key=REVISIONS.index, default=None)
+    return unknown[0] if unknown else max(found, key=age, default=None)
