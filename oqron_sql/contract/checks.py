@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timedelta
 
 from oqron_sql.errors import InvalidInput, InvalidName, NaiveDatetime
 
 NAME_LENGTH = 255
+_UNSOUND = re.compile("[\x00-\x1f\ud800-\udfff]")
 
 
 def check_name(field: str, value: object) -> str:
@@ -21,7 +23,7 @@ def check_name(field: str, value: object) -> str:
         raise InvalidName(field, value, "must be a string")
     if not 1 <= len(value) <= NAME_LENGTH:
         raise InvalidName(field, value, f"must have 1 to {NAME_LENGTH} characters")
-    if any(c < " " or "\ud800" <= c <= "\udfff" for c in value):
+    if _UNSOUND.search(value):
         raise InvalidName(field, value, "must not contain control characters or lone surrogates")
     return value
 

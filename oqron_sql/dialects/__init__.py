@@ -7,9 +7,18 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any
 
-from oqron_sql.dialects.base import Dialect, IsoTimestamp, Work
+from oqron_sql.dialects.base import Claim, Dialect, IsoTimestamp, Work
 
-__all__ = ["Dialect", "IsoTimestamp", "Work", "get", "index_options", "register", "table_options"]
+__all__ = [
+    "Claim",
+    "Dialect",
+    "IsoTimestamp",
+    "Work",
+    "get",
+    "index_options",
+    "register",
+    "table_options",
+]
 
 ENTRY_POINTS = "oqron_sql.dialects"
 _PORTABLE = Dialect()

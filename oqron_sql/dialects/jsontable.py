@@ -6,7 +6,7 @@ import functools
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from sqlalchemy import BigInteger, FromClause, String, bindparam, column
+from sqlalchemy import BigInteger, BindParameter, FromClause, column
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
@@ -44,9 +44,9 @@ def _render(element: JsonRows, compiler: SQLCompiler, **kw: Any) -> str:
     )
 
 
-def json_table(document: str, columns: Mapping[str, TypeEngine[Any]]) -> FromClause:
+def json_table(document: BindParameter[str], columns: Mapping[str, TypeEngine[Any]]) -> FromClause:
     """Return the rows of `document`, an array of arrays, as something to select from."""
-    made = _shape(tuple(columns.items()))(bindparam(None, document, String(), unique=True))
+    made = _shape(tuple(columns.items()))(document)
     return made.table_valued(
         column("n", BigInteger), *(column(name, kind) for name, kind in columns.items())
     ).alias("batch")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -9,15 +10,19 @@ from typing import Any, ClassVar
 
 from sqlalchemy import (
     URL,
-    Column,
+    BigInteger,
+    BindParameter,
     ColumnElement,
     Connection,
     Engine,
+    Executable,
     FromClause,
     Row,
     Select,
+    String,
     Table,
     TypeDecorator,
+    bindparam,
     event,
     func,
     literal_column,
@@ -30,7 +35,20 @@ from sqlalchemy.dialects.mysql import DATETIME, LONGTEXT, VARCHAR, insert
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.types import TypeEngine
 
-from oqron_sql.dialects.base import Dialect, Values, Work, after, json_rows, primary_key
+from oqron_sql.dialects.base import (
+    NOTHING,
+    Changes,
+    Claim,
+    Dialect,
+    Rows,
+    Values,
+    Work,
+    inserted,
+    json_rows,
+    primary_key,
+    seeing,
+    shape,
+)
 from oqron_sql.dialects.jsontable import json_table
 from oqron_sql.errors import UnsupportedDatabase
 
@@ -53,6 +71,16 @@ class UTCDateTime(TypeDecorator[datetime]):
 
     def process_result_value(self, value: datetime | None, dialect: Any) -> datetime | None:
         return None if value is None else value.replace(tzinfo=UTC)
+
+
+class Microseconds(TypeDecorator[timedelta]):
+    """A span of time as TIMESTAMPADD takes it."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: timedelta | None, dialect: Any) -> int | None:
+        return None if value is None else value // timedelta(microseconds=1)
 
 
 class MySQL(Dialect):
@@ -167,47 +195,33 @@ class MySQL(Dialect):
     def unlock_migration(self, conn: Connection, name: str) -> None:
         conn.execute(text("DO RELEASE_LOCK(:name)"), {"name": _lock_name(name)})
 
-    def now(self, conn: Connection, offset: timedelta = timedelta(0)) -> Any:
-        clock: ColumnElement[Any] = func.utc_timestamp(literal_column("6"))
-        if offset:
-            shift = offset // timedelta(microseconds=1)
-            clock = func.timestampadd(literal_column("MICROSECOND"), shift, clock)
-        return type_coerce(clock, UTCDateTime())
+    span_type = Microseconds()
 
-    def claim(
-        self,
-        work: Work,
-        table: Table,
-        candidates: Select[Any],
-        values: Values,
-        *,
-        bump: Column[int],
-        returning: Sequence[Column[Any]],
-    ) -> Sequence[Row[Any]]:
+    def later(self, span: BindParameter[Any]) -> ColumnElement[Any]:
+        clock = func.utc_timestamp(literal_column("6"))
+        return type_coerce(
+            func.timestampadd(literal_column("MICROSECOND"), span, clock), UTCDateTime()
+        )
+
+    def spans(self, conn: Connection, spans: Mapping[str, timedelta]) -> dict[str, Any]:
+        return dict(spans)
+
+    def claim(self, work: Work, claim: Claim, params: Values) -> Sequence[Row[Any]]:
         # The index gives the order (no filesort), so SKIP LOCKED locks just the rows it returns.
         work.begin()
-        key = primary_key(table)
-        rows = work.conn.execute(
-            self.lock_rows(
-                candidates.with_only_columns(
-                    *after(returning, values, bump), maintain_column_froms=True
-                )
-            )
-        ).all()
+        rows = work.conn.execute(claim.once(_locking), params).all()
         if rows:
-            fresh = {name: rows[0]._mapping[name] for name in values}
-            work.conn.execute(
-                update(table)
-                .where(key.in_(sorted(row._mapping[key.name] for row in rows)))
-                .values({**fresh, bump.name: bump + 1})
-            )
+            key = primary_key(claim.table)
+            fresh = {f"new_{name}": rows[0]._mapping[name] for name in claim.values}
+            keys = sorted(row._mapping[key.name] for row in rows)
+            work.conn.execute(claim.once(_claiming), {**fresh, "keys": keys})
         return rows
 
-    def insert_ignore(self, work: Work, table: Table, values: Values) -> bool:
+    def insert_ignore(self, work: Work, table: Table, row: Values) -> bool:
         # Not INSERT IGNORE, which hides every other error too; not a no-op ON DUPLICATE KEY UPDATE,
         # whose count of matched rows is 1 either way. The error undoes just this statement.
         try:
-            work.conn.execute(insert(table).values(dict(values)))
+            work.conn.execute(_inserting(table, *shape(row)), work.filled(row))
         except IntegrityError as error:
             if _errno(error) == DUPLICATE:
                 return False
@@ -215,24 +229,74 @@ class MySQL(Dialect):
         return True
 
     def insert_many(
-        self, work: Work, table: Table, source: FromClause, values: Values
+        self,
+        work: Work,
+        table: Table,
+        names: tuple[str, ...],
+        rows: Rows,
+        *,
+        timed: tuple[str, ...],
     ) -> int | None:
-        key = primary_key(table)
-        rows = select(*(expr.label(name) for name, expr in values.items())).order_by(source.c.n)
-        statement = insert(table).from_select(list(values), rows)
-        work.conn.execute(statement.on_duplicate_key_update({key.name: key}))
+        params = work.filled(dict.fromkeys(timed, timedelta(0)))
+        statement = _inserting_many(table, names, timed)
+        work.conn.execute(statement, {**params, "batch": json_rows(rows)})
         return None  # new and old rows count alike, see insert_ignore
 
-    def upsert(self, work: Work, table: Table, values: Values, update_: Values) -> None:
-        work.conn.execute(insert(table).values(dict(values)).on_duplicate_key_update(dict(update_)))
+    def upsert(
+        self, work: Work, table: Table, row: Values, changes: Changes, params: Values = NOTHING
+    ) -> None:
+        statement = _upserting(table, shape(row)[0], tuple(changes.items()))
+        work.conn.execute(statement, {**work.filled(row), **params})
 
-    def batch(
-        self, columns: Mapping[str, TypeEngine[Any]], rows: Sequence[Sequence[Any]]
-    ) -> FromClause:
-        return json_table(json_rows(rows), columns)
+    def batch(self, columns: Mapping[str, TypeEngine[Any]], size: int) -> FromClause:
+        return json_table(bindparam("batch", type_=String()), columns)
+
+    def batch_values(self, columns: Mapping[str, TypeEngine[Any]], rows: Rows) -> dict[str, Any]:
+        return {"batch": json_rows(rows)}
+
+    def batch_size(self, rows: Rows) -> int:
+        return 0
 
     def lock_rows(self, rows: Select[Any], *, skip_locked: bool = True) -> Select[Any]:
         return rows.with_for_update(skip_locked=skip_locked)
+
+
+def _locking(claim: Claim) -> Executable:
+    return seeing(claim).with_for_update(skip_locked=True)
+
+
+def _claiming(claim: Claim) -> Executable:
+    values = {
+        name: bindparam(f"new_{name}", type_=claim.table.c[name].type) for name in claim.values
+    }
+    return (
+        update(claim.table)
+        .where(primary_key(claim.table).in_(bindparam("keys", expanding=True)))
+        .values({**values, claim.bump.name: claim.bump + 1})
+    )
+
+
+@functools.lru_cache(maxsize=256)
+def _inserting(table: Table, names: tuple[str, ...], timed: tuple[str, ...]) -> Executable:
+    return insert(table).values(inserted(dialect, table, names, timed))
+
+
+@functools.lru_cache(maxsize=256)
+def _inserting_many(table: Table, names: tuple[str, ...], timed: tuple[str, ...]) -> Executable:
+    key = primary_key(table)
+    source = dialect.batch({name: table.c[name].type for name in names}, 0)
+    now = inserted(dialect, table, (), timed)
+    rows = select(*(source.c[name] for name in names), *now.values()).order_by(source.c.n)
+    statement = insert(table).from_select([*names, *timed], rows)
+    return statement.on_duplicate_key_update({key.name: key})
+
+
+@functools.lru_cache(maxsize=256)
+def _upserting(
+    table: Table, names: tuple[str, ...], changes: tuple[tuple[str, ColumnElement[Any]], ...]
+) -> Executable:
+    statement = insert(table).values(inserted(dialect, table, names, ()))
+    return statement.on_duplicate_key_update(dict(changes))
 
 
 def _errno(error: DBAPIError) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -9,9 +10,11 @@ from typing import Any, ClassVar
 
 from sqlalchemy import (
     URL,
-    Column,
+    BindParameter,
+    ColumnElement,
     Connection,
     Engine,
+    Executable,
     FromClause,
     Interval,
     Row,
@@ -21,7 +24,6 @@ from sqlalchemy import (
     bindparam,
     column,
     func,
-    literal,
     select,
     text,
     true,
@@ -31,7 +33,18 @@ from sqlalchemy.dialects.postgresql import ARRAY, TIMESTAMP, insert
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.types import TypeEngine
 
-from oqron_sql.dialects.base import Dialect, Values, Work, primary_key
+from oqron_sql.dialects.base import (
+    NOTHING,
+    Changes,
+    Claim,
+    Dialect,
+    Rows,
+    Values,
+    Work,
+    inserted,
+    primary_key,
+    shape,
+)
 from oqron_sql.errors import UnsupportedDatabase
 
 # serialization_failure, deadlock_detected, lock_not_available
@@ -117,58 +130,46 @@ class PostgreSQL(Dialect):
         _set_local(conn, "lock_timeout", str(patience))
         return True
 
-    def now(self, conn: Connection, offset: timedelta = timedelta(0)) -> Any:
+    span_type = Interval()
+
+    def later(self, span: BindParameter[Any]) -> ColumnElement[Any]:
         # Not now(), which is the start of the transaction; not clock_timestamp(), which no index
         # can serve. A statement that had to wait writes a lease that is shorter, never longer.
-        clock = func.statement_timestamp(type_=TIMESTAMP(timezone=True))
-        return clock + literal(offset, Interval) if offset else clock
+        return func.statement_timestamp(type_=TIMESTAMP(timezone=True)) + span
 
-    def claim(
+    def spans(self, conn: Connection, spans: Mapping[str, timedelta]) -> dict[str, Any]:
+        return dict(spans)
+
+    def claim(self, work: Work, claim: Claim, params: Values) -> Sequence[Row[Any]]:
+        return work.conn.execute(claim.once(_claiming), params).all()
+
+    def insert_ignore(self, work: Work, table: Table, row: Values) -> bool:
+        return work.conn.execute(_inserting(table, *shape(row)), work.filled(row)).rowcount == 1
+
+    def insert_many(
         self,
         work: Work,
         table: Table,
-        candidates: Select[Any],
-        values: Values,
+        names: tuple[str, ...],
+        rows: Rows,
         *,
-        bump: Column[int],
-        returning: Sequence[Column[Any]],
-    ) -> Sequence[Row[Any]]:
-        # Materialized, because the planner may run a LIMIT subquery again for each row of a
-        # nested loop, and then update more rows than the limit allows.
-        chosen = self.lock_rows(candidates).cte("chosen").prefix_with("MATERIALIZED")
-        taken = (
-            update(table)
-            .where(primary_key(table) == chosen.c[0])
-            .values({**values, bump.name: bump + 1})
-            .returning(*returning)
-        )
-        return work.conn.execute(taken).all()
+        timed: tuple[str, ...],
+    ) -> int | None:
+        params = work.filled(dict.fromkeys(timed, timedelta(0)))
+        columns = {name: table.c[name].type for name in names}
+        return work.conn.execute(
+            _inserting_many(table, names, timed), {**params, **self.batch_values(columns, rows)}
+        ).rowcount
 
-    def insert_ignore(self, work: Work, table: Table, values: Values) -> bool:
-        statement = insert(table).values(dict(values)).on_conflict_do_nothing()
-        return work.conn.execute(statement).rowcount == 1
+    def upsert(
+        self, work: Work, table: Table, row: Values, changes: Changes, params: Values = NOTHING
+    ) -> None:
+        statement = _upserting(table, shape(row)[0], tuple(changes.items()))
+        work.conn.execute(statement, {**work.filled(row), **params})
 
-    def insert_many(self, work: Work, table: Table, source: FromClause, values: Values) -> int:
-        rows = select(*(expr.label(name) for name, expr in values.items())).order_by(source.c.n)
-        statement = insert(table).from_select(list(values), rows).on_conflict_do_nothing()
-        return work.conn.execute(statement).rowcount
-
-    def upsert(self, work: Work, table: Table, values: Values, update_: Values) -> None:
-        statement = insert(table).values(dict(values))
-        work.conn.execute(
-            statement.on_conflict_do_update(
-                index_elements=list(table.primary_key), set_=dict(update_)
-            )
-        )
-
-    def batch(
-        self, columns: Mapping[str, TypeEngine[Any]], rows: Sequence[Sequence[Any]]
-    ) -> FromClause:
+    def batch(self, columns: Mapping[str, TypeEngine[Any]], size: int) -> FromClause:
         # One array per column: the text of the statement is the same for any number of rows.
-        arrays = [
-            bindparam(None, list(values), ARRAY(kind), unique=True)
-            for kind, values in zip(columns.values(), zip(*rows, strict=True), strict=True)
-        ]
+        arrays = [bindparam(f"batch_{name}", type_=ARRAY(kind)) for name, kind in columns.items()]
         return (
             func.unnest(*arrays)
             .table_valued(
@@ -179,9 +180,55 @@ class PostgreSQL(Dialect):
             .render_derived()
         )
 
+    def batch_values(self, columns: Mapping[str, TypeEngine[Any]], rows: Rows) -> dict[str, Any]:
+        return {
+            f"batch_{name}": list(values)
+            for name, values in zip(columns, zip(*rows, strict=True), strict=True)
+        }
+
+    def batch_size(self, rows: Rows) -> int:
+        return 0
+
     def lock_rows(self, rows: Select[Any], *, skip_locked: bool = True) -> Select[Any]:
         # NO KEY UPDATE is what an UPDATE takes anyway.
         return rows.with_for_update(skip_locked=skip_locked, key_share=True)
+
+
+def _claiming(claim: Claim) -> Executable:
+    # Materialized, because the planner may run a LIMIT subquery again for each row of a nested
+    # loop, and then update more rows than the limit allows.
+    rows = claim.candidates.with_for_update(skip_locked=True, key_share=True)
+    chosen = rows.cte("chosen").prefix_with("MATERIALIZED")
+    return (
+        update(claim.table)
+        .where(primary_key(claim.table) == chosen.c[0])
+        .values({**claim.values, claim.bump.name: claim.bump + 1})
+        .returning(*claim.returning)
+    )
+
+
+@functools.lru_cache(maxsize=256)
+def _inserting(table: Table, names: tuple[str, ...], timed: tuple[str, ...]) -> Executable:
+    return insert(table).values(inserted(dialect, table, names, timed)).on_conflict_do_nothing()
+
+
+@functools.lru_cache(maxsize=256)
+def _inserting_many(table: Table, names: tuple[str, ...], timed: tuple[str, ...]) -> Executable:
+    source = dialect.batch({name: table.c[name].type for name in names}, 0)
+    now = inserted(dialect, table, (), timed)
+    rows = select(*(source.c[name] for name in names), *now.values()).order_by(source.c.n)
+    return insert(table).from_select([*names, *timed], rows).on_conflict_do_nothing()
+
+
+@functools.lru_cache(maxsize=256)
+def _upserting(
+    table: Table, names: tuple[str, ...], changes: tuple[tuple[str, ColumnElement[Any]], ...]
+) -> Executable:
+    return (
+        insert(table)
+        .values(inserted(dialect, table, names, ()))
+        .on_conflict_do_update(index_elements=list(table.primary_key), set_=dict(changes))
+    )
 
 
 def _sqlstate(error: DBAPIError) -> str | None:

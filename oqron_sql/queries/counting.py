@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import ColumnElement, Select, and_, func, select
 
 from oqron_sql.contract.checks import check_count
 from oqron_sql.contract.model import FINISHED, LIVE, Job, JobState
 from oqron_sql.queries import tallies
 from oqron_sql.queries.rows import job_columns, jobs_from_rows
 from oqron_sql.queries.tx import Tx
-from oqron_sql.schema.tables import STATES
+from oqron_sql.schema.tables import RESTING, STATES
 
 
 def count_active(tx: Tx, queue: str) -> int:
@@ -44,9 +44,7 @@ def list_jobs(tx: Tx, queue: str, state: JobState, start: int = 0, end: int = 10
 def listed(tx: Tx, queue: str, state: JobState) -> Select[tuple[object, ...]]:
     """Select the jobs in a state in the order of a list; an index has each of these orders."""
     jobs = tx.tables.jobs
-    query = select(*job_columns(jobs)).where(
-        jobs.c.queue_name == queue, jobs.c.state == STATES[state]
-    )
+    query = select(*job_columns(jobs)).where(all_in(tx, queue, state))
     if state is JobState.COMPLETED:
         return query.order_by(jobs.c.completed_at.desc(), jobs.c.seq.desc())
     if state is JobState.FAILED:
@@ -55,8 +53,15 @@ def listed(tx: Tx, queue: str, state: JobState) -> Select[tuple[object, ...]]:
 
 
 def _count(tx: Tx, queue: str, state: JobState) -> int:
+    query = select(func.count()).select_from(tx.tables.jobs).where(all_in(tx, queue, state))
+    return tx.conn.scalar(query) or 0
+
+
+def all_in(tx: Tx, queue: str, state: JobState) -> ColumnElement[bool]:
+    """Return the condition that a job is one of those of a queue in a state."""
     jobs = tx.tables.jobs
-    query = select(func.count()).select_from(jobs)
-    return (
-        tx.conn.scalar(query.where(jobs.c.queue_name == queue, jobs.c.state == STATES[state])) or 0
-    )
+    condition = and_(jobs.c.queue_name == queue, jobs.c.state == STATES[state])
+    if state in RESTING:
+        # SQLite uses a partial index only for a query that says its very condition.
+        condition &= jobs.c.state.in_([STATES[resting] for resting in RESTING])
+    return condition

@@ -5,21 +5,19 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, null, select, update
+from sqlalchemy import ColumnElement, Select, null, select, update
 
 from oqron_sql.contract.checks import check_instant, check_name
 from oqron_sql.contract.model import JobState
-from oqron_sql.queries.tx import INSTANT, Tx
+from oqron_sql.queries.rows import in_state
+from oqron_sql.queries.tx import Tx
 from oqron_sql.schema.tables import STATES
 
 
 def get_next_delayed_timestamp(tx: Tx, queue: str) -> datetime | None:
     """Return when the next delayed job is due, or None."""
-    jobs = tx.tables.jobs
     due: datetime | None = tx.conn.scalar(
-        select(func.min(jobs.c.delay_until, type_=INSTANT)).where(
-            jobs.c.queue_name == queue, jobs.c.state == STATES[JobState.DELAYED]
-        )
+        _delayed(tx, queue).with_only_columns(tx.tables.jobs.c.delay_until).limit(1)
     )
     return due
 
@@ -40,17 +38,27 @@ def _promote(tx: Tx, queue: str, limit: int, *conditions: ColumnElement[Any]) ->
     jobs = tx.tables.jobs
     check_name("queue", queue)
     tx.begin()
-    delayed = (
-        select(jobs.c.seq)
-        .where(jobs.c.queue_name == queue, jobs.c.state == STATES[JobState.DELAYED], *conditions)
-        .order_by(jobs.c.delay_until)
-        .limit(limit)
-    )
+    delayed = _delayed(tx, queue).where(*conditions).limit(limit)
     seqs = tx.conn.scalars(tx.dialect.lock_rows(delayed)).all()
     if not seqs:
         return 0
     return tx.conn.execute(
         update(jobs)
-        .where(jobs.c.seq.in_(seqs), jobs.c.state == STATES[JobState.DELAYED])
+        .where(jobs.c.seq.in_(seqs), in_state(jobs, JobState.DELAYED))
         .values(state=STATES[JobState.WAITING], delay_until=null())
     ).rowcount
+
+
+def _delayed(tx: Tx, queue: str) -> Select[Any]:
+    """Select the delayed jobs of a queue, those first that are due first."""
+    jobs = tx.tables.jobs
+    return (
+        select(jobs.c.seq)
+        .where(
+            jobs.c.queue_name == queue,
+            jobs.c.state == STATES[JobState.DELAYED],
+            # Every delayed job has one; where the index is not partial, the others come first.
+            jobs.c.delay_until.is_not(None),
+        )
+        .order_by(jobs.c.delay_until)
+    )

@@ -8,19 +8,20 @@ every outcome. A lease is held while `locked_by` is set, and no index has that c
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
     BigInteger,
+    ColumnElement,
     FromClause,
     String,
+    Table,
     Update,
+    bindparam,
     case,
-    func,
-    literal,
-    literal_column,
     null,
     select,
     type_coerce,
@@ -40,11 +41,12 @@ from oqron_sql.contract.model import (
     Retry,
     Settled,
 )
+from oqron_sql.dialects import Dialect
 from oqron_sql.errors import InvalidInput
 from oqron_sql.queries import flows, history, metrics, tallies
 from oqron_sql.queries.rows import attempt_body
 from oqron_sql.queries.tx import INSTANT, Contended, Tx
-from oqron_sql.schema.tables import STATES
+from oqron_sql.schema.tables import STATES, Tables
 from oqron_sql.schema.types import LongText
 
 CHUNK_ROWS = 1000
@@ -69,6 +71,14 @@ class _End:
     def attempts(self) -> int:
         """How many failed attempts the job has then."""
         return self.job.attempts_made + self.failed
+
+    def row(self, at: datetime | None) -> list[Any]:
+        """Return the row of the batch; the longer one if `at` is given."""
+        row: list[Any] = [self.job.seq, self.job.lease, self.text]
+        if at is not None:
+            entries = 1 + (self.stacktrace is not None) if self.failed else 0
+            row += [self.state.value, at + self.delay if self.delay else None, entries]
+        return row
 
     def is_at(self, state: JobState, attempts: int) -> bool:
         """Whether this was recorded before: its reply was lost and the caller asks again."""
@@ -126,28 +136,29 @@ def _settle_held(tx: Tx, queue: str, ends: Sequence[_End]) -> list[Settled]:
 def _record(tx: Tx, queue: str, ends: Sequence[_End]) -> bool:
     """Write `ends` and what follows from them; False if a lease among them is not held."""
     at = tx.read_clock() if any(end.failed for end in ends) else None
-    if tx.conn.execute(_finish(tx, ends, at)).rowcount != len(ends):
+    columns = _PLAIN if at is None else _MIXED
+    rows = [end.row(at) for end in ends]
+    statement = _finish(tx.tables, tx.dialect, at is not None, tx.dialect.batch_size(rows))
+    params = {
+        **tx.dialect.batch_values(columns, rows),
+        **({"at": at} if at else tx.spans(now=_ZERO)),
+    }
+    if tx.conn.execute(statement, params).rowcount != len(ends):
         return False
     _conclude(tx, queue, ends, at)
     return True
 
 
-def _finish(tx: Tx, ends: Sequence[_End], at: datetime | None) -> Update:
-    """Return the statement that records all of `ends` whose lease is held."""
-    jobs = tx.tables.jobs
-    columns: dict[str, Any] = {"seq": _INT, "lease": _INT, "text": _TEXT}
-    rows: list[list[Any]] = [[end.job.seq, end.job.lease, end.text] for end in ends]
-    if at is not None:
-        columns |= {"state": _STATE, "due": _TIME, "entries": _INT}
-        for row, end in zip(rows, ends, strict=True):
-            due = at + end.delay if end.delay else None
-            row += [end.state.value, due, 1 + (end.stacktrace is not None) if end.failed else 0]
-    batch = tx.dialect.batch(columns, rows)
-    values = {
-        "lock_until": null(),
-        "locked_by": null(),
-        **(_completed(tx, batch) if at is None else _mixed(tx, batch, at)),
-    }
+@functools.lru_cache(maxsize=64)
+def _finish(tables: Tables, dialect: Dialect, mixed: bool, size: int) -> Update:
+    """Return the statement that records all outcomes of a batch whose lease is held."""
+    jobs = tables.jobs
+    batch = dialect.batch(_MIXED if mixed else _PLAIN, size)
+    if mixed:
+        values = _mixed(jobs, batch)
+    else:
+        now = type_coerce(dialect.later(dialect.span("now")), INSTANT)
+        values = _completed(batch, now)
     return (
         update(jobs)
         .where(
@@ -155,26 +166,28 @@ def _finish(tx: Tx, ends: Sequence[_End], at: datetime | None) -> Update:
             jobs.c.lease == batch.c.lease,
             jobs.c.locked_by.is_not(None),
         )
-        .values(values)
+        .values({"lock_until": null(), "locked_by": null(), **values})
     )
 
 
-_INT, _TEXT, _STATE, _TIME = BigInteger(), LongText(), String(16), INSTANT
+_ZERO = timedelta(0)
+_PLAIN: dict[str, Any] = {"seq": BigInteger(), "lease": BigInteger(), "text": LongText()}
+_MIXED: dict[str, Any] = {**_PLAIN, "state": String(16), "due": INSTANT, "entries": BigInteger()}
 
 
-def _completed(tx: Tx, batch: FromClause) -> dict[str, Any]:
+def _completed(batch: FromClause, now: ColumnElement[Any]) -> dict[str, Any]:
     return {
         "state": STATES[JobState.COMPLETED],
         "returnvalue": batch.c.text,
-        "completed_at": type_coerce(tx.now(), INSTANT),
+        "completed_at": now,
         "failed_reason": null(),
         "delay_until": null(),
         "dedup_slot": null(),
     }
 
 
-def _mixed(tx: Tx, batch: FromClause, at: datetime) -> dict[str, Any]:
-    jobs, now = tx.tables.jobs, literal(at, INSTANT)
+def _mixed(jobs: Table, batch: FromClause) -> dict[str, Any]:
+    now = bindparam("at", type_=INSTANT)
     done = batch.c.state == STATES[JobState.COMPLETED]
     dead = batch.c.state == STATES[JobState.FAILED]
     return {
@@ -185,7 +198,7 @@ def _mixed(tx: Tx, batch: FromClause, at: datetime) -> dict[str, Any]:
         "failed_at": case((dead, now), else_=jobs.c.failed_at),
         "delay_until": batch.c.due,
         "attempts_made": jobs.c.attempts_made + case((done, 0), else_=1),
-        "entries": jobs.c.entries + func.coalesce(batch.c.entries, literal_column("0")),
+        "entries": jobs.c.entries + batch.c.entries,
         "dedup_slot": case((done | dead, null()), else_=jobs.c.dedup_slot),
     }
 

@@ -8,16 +8,31 @@ follows n; workers on different groups do not wait for each other.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Row, Select, and_, func, literal, or_, select, union_all, update
+from sqlalchemy import (
+    BigInteger,
+    Row,
+    Select,
+    and_,
+    bindparam,
+    func,
+    literal,
+    or_,
+    select,
+    union_all,
+    update,
+)
 
 from oqron_sql.contract.model import JobState
 from oqron_sql.contract.options import FetchOptions
+from oqron_sql.dialects import Claim, Dialect
 from oqron_sql.queries import fetch
+from oqron_sql.queries.rows import in_state
 from oqron_sql.queries.tx import Tx
-from oqron_sql.schema.tables import STATES
+from oqron_sql.schema.tables import STATES, Tables
 
 NO_GROUP = ""  # how "no group" is spelled in the table of groups; a group's id is never empty
 
@@ -30,21 +45,21 @@ def know_group(tx: Tx, queue: str, group_id: str) -> None:
         tx.dialect.insert_ignore(tx, groups, {"queue_name": queue, "group_id": group_id})
 
 
-def claim_by_turn(
-    tx: Tx, queue: str, n: int, opts: FetchOptions, lease: dict[str, Any]
-) -> list[Row[Any]]:
+def claim_by_turn(tx: Tx, n: int, opts: FetchOptions, params: dict[str, Any]) -> list[Row[Any]]:
     """Lease up to `n` jobs, at most one per group and round."""
     tx.begin()
-    tx.dialect.insert_ignore(tx, tx.tables.groups, {"queue_name": queue, "group_id": NO_GROUP})
+    queue = params["queue"]
+    know_group(tx, queue, NO_GROUP)
     taken: list[Row[Any]] = []
     full: set[str] = set()
     while len(taken) < n:
-        turn = _lock_next(tx, queue, n - len(taken), opts, full)
+        turn = _lock_next(tx, n - len(taken), opts, full, params)
         if not turn:
             break
         full |= _full(tx, queue, turn, opts)
-        heads = _heads(tx, queue, [group for group in turn if group not in full], opts)
-        rows = fetch.claim(tx, heads, lease) if heads is not None else []
+        heads = _heads(tx, [group for group in turn if group not in full], opts, params)
+        chosen = _chosen(tx.tables, tx.dialect)
+        rows = fetch.claim(tx, chosen, {**params, "seqs": heads}) if heads else []
         served = {row.group_id or NO_GROUP for row in rows}
         # A group whose head went to a fetch without groups gets no second look in this call.
         full |= set(turn) - served
@@ -53,16 +68,25 @@ def claim_by_turn(
     return taken
 
 
-def _lock_next(tx: Tx, queue: str, n: int, opts: FetchOptions, full: set[str]) -> list[str]:
+@functools.lru_cache(maxsize=64)
+def _chosen(tables: Tables, dialect: Dialect) -> Claim:
+    jobs, seqs = tables.jobs, bindparam("seqs", expanding=True, type_=BigInteger)
+    rows = select(jobs.c.seq).where(jobs.c.seq.in_(seqs), in_state(jobs, JobState.WAITING))
+    return fetch.leasing(tables, dialect, rows)
+
+
+def _lock_next(
+    tx: Tx, n: int, opts: FetchOptions, full: set[str], params: dict[str, Any]
+) -> list[str]:
     """Lock and return up to `n` groups that have a waiting job, least recently served first."""
     groups = tx.tables.groups
     jobs = tx.tables.jobs
-    waiting = fetch.runnable(tx, queue, opts).correlate(groups)
+    waiting = fetch.runnable(tx.tables, opts.job_name is not None).correlate(groups)
     grouped = waiting.where(jobs.c.group_id == groups.c.group_id).exists()
     loose = waiting.where(jobs.c.group_id.is_(None)).exists()
     # Two look-ups rather than one with an OR in it, so that each is answered by the index.
     query = select(groups.c.group_id).where(
-        groups.c.queue_name == queue,
+        groups.c.queue_name == params["queue"],
         or_(
             and_(groups.c.group_id != NO_GROUP, grouped),
             and_(groups.c.group_id == NO_GROUP, loose),
@@ -72,7 +96,7 @@ def _lock_next(tx: Tx, queue: str, n: int, opts: FetchOptions, full: set[str]) -
     if passed:
         query = query.where(groups.c.group_id.not_in(sorted(passed)))
     query = query.order_by(groups.c.served, groups.c.group_id).limit(n)
-    return list(tx.conn.scalars(tx.dialect.lock_rows(query)))
+    return list(tx.conn.scalars(tx.dialect.lock_rows(query), params))
 
 
 def _full(tx: Tx, queue: str, turn: Sequence[str], opts: FetchOptions) -> set[str]:
@@ -93,31 +117,25 @@ def _full(tx: Tx, queue: str, turn: Sequence[str], opts: FetchOptions) -> set[st
     return set(tx.conn.scalars(active))
 
 
-def _heads(tx: Tx, queue: str, turn: Sequence[str], opts: FetchOptions) -> Select[Any] | None:
-    """Return the first runnable job of each group, as candidates for a claim."""
+def _heads(tx: Tx, turn: Sequence[str], opts: FetchOptions, params: dict[str, Any]) -> list[int]:
+    """Return the first runnable job of each group."""
     if not turn:
-        return None
-    jobs = tx.tables.jobs
-    firsts = [_head(tx, fetch.runnable(tx, queue, opts), group, opts.lifo) for group in turn]
-    found = tx.conn.scalars(
-        union_all(*(select(first.subquery().c.seq) for first in firsts))
-        if len(firsts) > 1
-        else firsts[0]
-    ).all()
-    if not found:
-        return None
-    return fetch.runnable(tx, queue, opts).where(jobs.c.seq.in_(found))
+        return []
+    waiting = fetch.runnable(tx.tables, opts.job_name is not None)
+    firsts = [_head(tx, waiting, group, opts.lifo) for group in turn]
+    # A LIMIT inside a UNION needs brackets that not every database has: one more level does.
+    query = union_all(*(select(first.subquery().c.seq) for first in firsts))
+    return list(tx.conn.scalars(query if len(firsts) > 1 else firsts[0], params))
 
 
 def _head(tx: Tx, waiting: Select[Any], group: str, lifo: bool) -> Select[Any]:
     jobs = tx.tables.jobs
     mine = waiting.where(jobs.c.group_id == group if group else jobs.c.group_id.is_(None))
     if not lifo:
-        return mine.order_by(*fetch.oldest(tx)).limit(1)
-    best = mine.with_only_columns(jobs.c.priority).order_by(*fetch.oldest(tx)).limit(1)
-    return (
-        mine.where(jobs.c.priority == best.scalar_subquery()).order_by(jobs.c.seq.desc()).limit(1)
-    )
+        return mine.order_by(*fetch.oldest(jobs)).limit(1)
+    best = mine.with_only_columns(jobs.c.priority).order_by(*fetch.oldest(jobs)).limit(1)
+    same = mine.where(jobs.c.priority == best.scalar_subquery())
+    return same.order_by(jobs.c.seq.desc()).limit(1)
 
 
 def _note_turn(tx: Tx, queue: str, served: Sequence[str]) -> None:

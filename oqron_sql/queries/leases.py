@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import BigInteger, Select, null, select, type_coerce, update
+from sqlalchemy import BigInteger, Select, Update, null, select, type_coerce, update
 
 from oqron_sql.contract.checks import check_count, check_duration
 from oqron_sql.contract.model import Extension, Job, JobState, Recovered
+from oqron_sql.dialects import Dialect
 from oqron_sql.errors import LeaseLost
 from oqron_sql.queries import flows, metrics, tallies
 from oqron_sql.queries.rows import in_state, job_columns, jobs_from_rows
 from oqron_sql.queries.tx import INSTANT, Tx
-from oqron_sql.schema.tables import STATES
+from oqron_sql.schema.tables import STATES, Tables
 
 LEASE = {"seq": BigInteger(), "lease": BigInteger()}
 
@@ -54,16 +56,10 @@ def extend_locks(tx: Tx, queue: str, jobs: Sequence[Job], duration: timedelta) -
         return []
     table = tx.tables.jobs
     tx.begin()
-    batch = tx.dialect.batch(LEASE, [[job.seq, job.lease] for job in jobs])
-    tx.conn.execute(
-        update(table)
-        .where(
-            table.c.seq == batch.c.seq,
-            table.c.lease == batch.c.lease,
-            table.c.locked_by.is_not(None),
-        )
-        .values(lock_until=type_coerce(tx.now(duration), INSTANT))
-    )
+    leases = [[job.seq, job.lease] for job in jobs]
+    extending = _extending(tx.tables, tx.dialect, tx.dialect.batch_size(leases))
+    params = {**tx.dialect.batch_values(LEASE, leases), **tx.spans(lock=duration)}
+    tx.conn.execute(extending, params)
     found = {
         row.seq: row
         for row in tx.conn.execute(
@@ -77,6 +73,20 @@ def extend_locks(tx: Tx, queue: str, jobs: Sequence[Job], duration: timedelta) -
         )
     }
     return [_extension(job, found.get(job.seq)) for job in jobs]
+
+
+@functools.lru_cache(maxsize=64)
+def _extending(tables: Tables, dialect: Dialect, size: int) -> Update:
+    jobs, batch = tables.jobs, dialect.batch(LEASE, size)
+    return (
+        update(jobs)
+        .where(
+            jobs.c.seq == batch.c.seq,
+            jobs.c.lease == batch.c.lease,
+            jobs.c.locked_by.is_not(None),
+        )
+        .values(lock_until=type_coerce(dialect.later(dialect.span("lock")), INSTANT))
+    )
 
 
 def _extension(job: Job, row: Any) -> Extension:

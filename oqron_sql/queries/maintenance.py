@@ -13,13 +13,11 @@ from oqron_sql.contract.checks import check_duration, check_name
 from oqron_sql.contract.model import FINISHED, JobState
 from oqron_sql.errors import InvalidInput, QueueActive
 from oqron_sql.queries import deduplicating, flows, history, metrics, tallies
-from oqron_sql.queries.counting import count_active, listed
+from oqron_sql.queries.counting import all_in, count_active, listed
 from oqron_sql.queries.removing import delete_rows, doomed
-from oqron_sql.queries.rows import attempt_body, completed_attempt
+from oqron_sql.queries.rows import attempt_body, completed_attempt, in_state
 from oqron_sql.queries.tx import Tx
-from oqron_sql.schema.tables import STATES
-
-_DRAINED = (JobState.WAITING, JobState.DELAYED, JobState.WAITING_CHILDREN)
+from oqron_sql.schema.tables import RESTING, STATES
 
 
 def clean_step(tx: Tx, queue: str, state: JobState, grace: timedelta, *, limit: int) -> int:
@@ -34,23 +32,23 @@ def clean_step(tx: Tx, queue: str, state: JobState, grace: timedelta, *, limit: 
     elif state is JobState.FAILED:
         age = jobs.c.failed_at
     tx.begin()
-    old = _in_state(tx, queue, state).where(age < tx.now(-grace)).order_by(age, jobs.c.seq)
+    old = _all_in(tx, queue, state).where(age < tx.now(-grace)).order_by(age, jobs.c.seq)
     return _remove(tx, old, limit)
 
 
 def drain_step(tx: Tx, queue: str, *, limit: int) -> int:
     """Delete up to `limit` jobs that have not started; their parents first, so none is revived."""
+    jobs = tx.tables.jobs
     tx.begin()
-    for state in reversed(_DRAINED):
-        n = _remove(tx, _in_state(tx, queue, state).order_by(tx.tables.jobs.c.seq), limit)
+    for state in reversed(RESTING):
+        n = _remove(tx, _all_in(tx, queue, state).order_by(jobs.c.created_at, jobs.c.seq), limit)
         if n:
             return n
     return 0
 
 
-def _in_state(tx: Tx, queue: str, state: JobState) -> Select[Any]:
-    jobs = tx.tables.jobs
-    return doomed(jobs).where(jobs.c.queue_name == queue, jobs.c.state == STATES[state])
+def _all_in(tx: Tx, queue: str, state: JobState) -> Select[Any]:
+    return doomed(tx.tables.jobs).where(all_in(tx, queue, state))
 
 
 def _remove(tx: Tx, rows: Select[Any], limit: int) -> int:
@@ -123,7 +121,7 @@ def retry_step(tx: Tx, queue: str, state: JobState, *, limit: int) -> int:
         history.forget(tx, told, ["stack"])
     n = tx.conn.execute(
         update(jobs)
-        .where(jobs.c.seq.in_([row.seq for row in rows]), jobs.c.state == state)
+        .where(jobs.c.seq.in_([row.seq for row in rows]), in_state(jobs, JobState(state)))
         .values(
             state=STATES[JobState.WAITING],
             attempts_made=0,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import case, delete, select
+from sqlalchemy import ColumnElement, Table, bindparam, case, delete, select
 
 from oqron_sql.contract.checks import check_instant, check_name
 from oqron_sql.contract.durations import to_ms
@@ -55,19 +56,29 @@ def _add(tx: Tx, queue: str, key: _Key, points: list[tuple[bool, int]]) -> None:
         "min_process_ms": min(spent),
         "max_process_ms": max(spent),
     }
-    low, high = table.c.min_process_ms, table.c.max_process_ms
-    changes = {
-        **{c: table.c[c] + new[c] for c in ("completed_count", "failed_count", "total_process_ms")},
-        "min_process_ms": case((low > min(spent), min(spent)), else_=low),
-        "max_process_ms": case((high < max(spent), max(spent)), else_=high),
-    }
     where = {
         "queue_name": queue,
         "job_name": name,
         "granularity": granularity,
         "period_start": start,
     }
-    tx.dialect.upsert(tx, table, where | new, changes)
+    more = {f"more_{column}": value for column, value in new.items()}
+    tx.dialect.upsert(tx, table, where | new, _changes(table), more)
+
+
+@functools.cache
+def _changes(table: Table) -> dict[str, ColumnElement[Any]]:
+    low, high = table.c.min_process_ms, table.c.max_process_ms
+    more = {c.name: bindparam(f"more_{c.name}", type_=c.type) for c in table.columns}
+    lowest, highest = more[low.name], more[high.name]
+    return {
+        **{
+            name: table.c[name] + more[name]
+            for name in ("completed_count", "failed_count", "total_process_ms")
+        },
+        low.name: case((low > lowest, lowest), else_=low),
+        high.name: case((high < highest, highest), else_=high),
+    }
 
 
 def get_metrics(

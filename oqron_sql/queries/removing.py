@@ -7,7 +7,9 @@ from typing import Any
 
 from sqlalchemy import Row, Select, Table, delete, select
 
+from oqron_sql.contract.model import JobState
 from oqron_sql.queries import history, tallies
+from oqron_sql.queries.rows import in_state
 from oqron_sql.queries.tx import Tx
 
 
@@ -33,7 +35,7 @@ def delete_rows(tx: Tx, rows: Sequence[Row[Any]]) -> int:
         seqs = [row.seq for row in rows if (row.queue_name, row.state) == (queue, state)]
         # The state again: where rows cannot be locked, one may have moved on.
         n = tx.conn.execute(
-            delete(jobs).where(jobs.c.seq.in_(seqs), jobs.c.state == state)
+            delete(jobs).where(jobs.c.seq.in_(seqs), in_state(jobs, JobState(state)))
         ).rowcount
         tallies.add(tx, queue, state, -n)
         deleted += n

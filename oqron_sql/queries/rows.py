@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -48,7 +48,12 @@ def in_state(jobs: Table, *states: JobState) -> ColumnElement[bool]:
     It is hidden from the planner, which with stale statistics takes a partial index of, say, the
     active jobs for empty and reads all of it instead of one row by its key.
     """
-    return case((jobs.c.state.in_([s.value for s in states]), literal_column("1")), else_=0) == 1
+    return hidden(jobs.c.state.in_([s.value for s in states]))
+
+
+def hidden(condition: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Return `condition` such that no index is chosen for it."""
+    return case((condition, literal_column("1")), else_=0) == 1
 
 
 def job_from_row(row: Sequence[Any]) -> Job:
@@ -101,7 +106,8 @@ def jobs_from_rows(tx: Tx, rows: Sequence[Row[Any]]) -> list[Job]:
         entries = select(table.c.job_seq, table.c.kind, table.c.body).where(
             table.c.job_seq.in_(list(told))
         )
-        for job_seq, kind, body in tx.conn.execute(entries.order_by(table.c.id)):
+        in_order = entries.order_by(table.c.job_seq, table.c.id)  # as the index has it
+        for job_seq, kind, body in tx.conn.execute(in_order):
             _add_entry(told[job_seq], kind, codec.loads(body))
     for job in jobs:
         _add_last_attempt(job)
@@ -201,8 +207,12 @@ def dump_ids(ids: Iterable[str]) -> str:
     return codec.dumps([check_name("children_ids", value) for value in ids])
 
 
-def place(row: dict[str, Any], job: Job, later: Callable[[timedelta], Any]) -> None:
-    """Fill in what counts from now; `later` gives the instant so far from now."""
+def place(row: dict[str, Any], job: Job, now: datetime | None = None) -> None:
+    """Fill in what counts from now: as instants, or as timedeltas where now is not known yet."""
+
+    def later(span: timedelta) -> datetime | timedelta:
+        return span if now is None else now + span
+
     created = row.setdefault("created_at", later(timedelta(0)))
     if row["state"] == JobState.DELAYED and "delay_until" not in row:
         row["delay_until"] = later(job.opts.delay or timedelta(0))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -36,7 +36,7 @@ _ZERO: dict[str, Any] = {
 def save_job(tx: Tx, queue: str, job: Job) -> str:
     """Save `job`, or find the one that stands for it; returns the id."""
     row = row_of(queue, job, tx.settings.max_payload)
-    place(row, job, tx.now)
+    place(row, job)
     return _save(tx, row, job)
 
 
@@ -54,12 +54,9 @@ def save_flow(tx: Tx, jobs: Sequence[Job]) -> list[str]:
 def _save_all(tx: Tx, rows: list[tuple[dict[str, Any], Job]]) -> list[str]:
     if not rows:
         return []
-    later: Callable[[timedelta], Any] = tx.now
-    if any(_relative(row, job) for row, job in rows):
-        now = tx.read_clock()
-        later = now.__add__
+    now = tx.read_clock() if any(_relative(row, job) for row, job in rows) else None
     for row, job in rows:
-        place(row, job, later)
+        place(row, job, now)
     chunks = list(_chunks(rows))
     keyed = [row["queue_name"] for row, _ in rows if "dedup_slot" in row]
     if len(keyed) > 1:
@@ -75,16 +72,12 @@ def _save_chunk(tx: Tx, chunk: list[tuple[dict[str, Any], Job]]) -> list[str]:
     jobs = tx.tables.jobs
     if any(_special(row) for row, _ in chunk):
         return [_save(tx, row, job) for row, job in chunk]
-    names = [c.name for c in jobs.columns if any(c.name in row for row, _ in chunk)]
-    timed = "created_at" in names and not hasattr(chunk[0][0]["created_at"], "tzinfo")
-    columns = {n: jobs.c[n].type for n in names if not (timed and n == "created_at")}
-    source = tx.dialect.batch(
-        columns, [[row.get(n, _ZERO.get(n)) for n in columns] for row, _ in chunk]
-    )
-    values: dict[str, Any] = {n: source.c[n] for n in columns}
-    if timed:
-        values["created_at"] = chunk[0][0]["created_at"]
-    inserted = tx.dialect.insert_many(tx, jobs, source, values)
+    present = set().union(*(row for row, _ in chunk))
+    first = chunk[0][0]
+    timed = tuple(name for name in present if type(first.get(name)) is timedelta)
+    names = tuple(c.name for c in jobs.columns if c.name in present and c.name not in timed)
+    values = [[row.get(name, _ZERO.get(name)) for name in names] for row, _ in chunk]
+    inserted = tx.dialect.insert_many(tx, jobs, names, values, timed=timed)
     for key in sorted({(r["queue_name"], r["group_id"]) for r, _ in chunk if "group_id" in r}):
         know_group(tx, *key)
     if inserted == len(chunk) or all("dedup_slot" not in row for row, _ in chunk):

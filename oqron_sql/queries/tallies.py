@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from collections.abc import Iterable
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import ColumnElement, Table, bindparam, delete, func, select
 
 from oqron_sql.contract.model import FINISHED, JobState
 from oqron_sql.queries.tx import Tx
@@ -15,8 +16,13 @@ def add(tx: Tx, queue: str, state: str, n: int) -> None:
     """Count `n` more (or fewer) jobs in `state`; nothing for the states that are not tallied."""
     if n and state in FINISHED:
         table = tx.tables.tallies
-        row = {"queue_name": queue, "state": str(JobState(state).value), "shard": tx.settings.shard}
-        tx.dialect.upsert(tx, table, {**row, "n": n}, {"n": table.c.n + n})
+        row = {"queue_name": queue, "state": JobState(state).value, "shard": tx.settings.shard}
+        tx.dialect.upsert(tx, table, {**row, "n": n}, _more(table), {"more": n})
+
+
+@functools.cache
+def _more(table: Table) -> dict[str, ColumnElement[int]]:
+    return {"n": table.c.n + bindparam("more", type_=table.c.n.type)}
 
 
 def add_all(tx: Tx, queue: str, states: Iterable[str], sign: int = 1) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import ColumnElement, Connection, bindparam, select, type_coerce
 
 from oqron_sql.contract.clock import Clock
 from oqron_sql.contract.codec import MAX_BYTES
@@ -15,6 +16,8 @@ from oqron_sql.contract.model import Metrics
 from oqron_sql.dialects import Dialect
 from oqron_sql.schema.tables import Tables
 from oqron_sql.schema.types import Timestamp
+
+INSTANT = Timestamp()
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,9 +79,26 @@ class Tx:
         """Whether a transaction of ours is open."""
         return self._begun
 
-    def now(self, offset: timedelta = timedelta(0)) -> Any:
+    def now(self, offset: timedelta = timedelta(0)) -> ColumnElement[Any]:
         """Return the database's clock plus `offset`, for use in a statement."""
-        return self.dialect.now(self.conn, self.settings.clock.offset + offset)
+        span = self.dialect.span("span")
+        value = self.spans(span=offset)["span"]
+        return type_coerce(
+            self.dialect.later(bindparam(None, value, span.type, unique=True)), INSTANT
+        )
+
+    def spans(self, **spans: timedelta) -> dict[str, Any]:
+        """Return the parameters of a prepared statement that count from the database's clock."""
+        moved = self.settings.clock.offset
+        if moved:
+            spans = {name: span + moved for name, span in spans.items()}
+        return self.dialect.spans(self.conn, spans)
+
+    def filled(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """Return `row` as parameters named "new_" and the column; timedeltas count from now."""
+        params = {f"new_{name}": value for name, value in row.items()}
+        timed = {name: value for name, value in params.items() if type(value) is timedelta}
+        return {**params, **self.spans(**timed)} if timed else params
 
     def read_clock(self) -> datetime:
         """Return the database's clock as a value."""
@@ -88,9 +108,6 @@ class Tx:
     def emit(self, event: StoreEvent) -> None:
         """Tell `event` once the transaction is committed."""
         self.events.append(event)
-
-
-INSTANT = Timestamp()
 
 
 class Contended(Exception):

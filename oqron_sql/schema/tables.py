@@ -32,6 +32,7 @@ _SAFE = re.compile(r"[a-z_][a-z0-9_]{0,30}")
 
 # Partial indexes are used only for a literal; a bound state would defeat them.
 STATES = {state: literal_column(f"'{state.value}'", String()) for state in JobState}
+RESTING = (JobState.WAITING, JobState.DELAYED, JobState.WAITING_CHILDREN)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
