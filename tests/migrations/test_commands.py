@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
+import contextlib
+import dataclasses
+import io
+import shutil
+import traceback
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from alembic.config import CommandLine, Config
 
 from oqron_sql import migrate
 from oqron_sql.schema.revisions import HEAD
@@ -17,31 +20,40 @@ from tests.migrations.conftest import Connect
 from tests.migrations.targets import Target
 
 ROOT = Path(__file__).parents[2]
-Done = subprocess.CompletedProcess[str]
 
 
-def alembic(*arguments: str, url: sa.URL | None = None, **environment: str) -> Done:
+@dataclasses.dataclass
+class Done:
+    """A command that has been run, and what it wrote, tracebacks included."""
+
+    failed: bool
+    text: str
+
+
+def alembic(*arguments: str, url: sa.URL | None = None, ini: Path = ROOT / "alembic.ini") -> Done:
     given = ["-x", f"url={url.render_as_string(hide_password=False)}"] if url else []
-    surroundings = {name: value for name, value in os.environ.items() if name != "OQRON_URL"}
-    return subprocess.run(
-        [sys.executable, "-m", "alembic", *given, *arguments],
-        cwd=ROOT,
-        env={**surroundings, **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    written = io.StringIO()
+    with contextlib.redirect_stdout(written), contextlib.redirect_stderr(written):
+        try:
+            command = CommandLine("alembic")
+            options = command.parser.parse_args([*given, *arguments])
+            command.run_cmd(Config(str(ini), cmd_opts=options, stdout=written), options)
+        except SystemExit:
+            return Done(failed=True, text=written.getvalue())
+        except Exception:  # noqa: BLE001 - as the interpreter would
+            return Done(failed=True, text=written.getvalue() + traceback.format_exc())
+    return Done(failed=False, text=written.getvalue())
 
 
 def succeeds(done: Done) -> str:
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    assert not done.failed, done.text
+    return done.text
 
 
 @pytest.mark.parametrize("driver", ["blocking", "asynchronous"])
 def test_up_check_and_down(target: Target, engine: sa.Engine, driver: str) -> None:
     url = engine.url if driver == "blocking" else target.asynchronous(engine.url)
-    assert "not up to date" in alembic("check", url=url).stdout
+    assert "not up to date" in alembic("check", url=url).text
     succeeds(alembic("upgrade", "head", url=url))
     assert HEAD in succeeds(alembic("current", url=url))
     assert "No new upgrade operations" in succeeds(alembic("check", url=url))
@@ -51,7 +63,7 @@ def test_up_check_and_down(target: Target, engine: sa.Engine, driver: str) -> No
 
 
 def test_a_prefix_a_schema_and_the_url_of_the_environment(
-    target: Target, engine: sa.Engine
+    target: Target, engine: sa.Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     schema = None if target.name == "sqlite" else f"{engine.url.database}_x"
     more = ["-x", "prefix=mine_"]
@@ -59,9 +71,9 @@ def test_a_prefix_a_schema_and_the_url_of_the_environment(
         more += ["-x", f"schema={schema}"]
         with engine.begin() as conn:
             conn.execute(sa.schema.CreateSchema(schema))
-    url = engine.url.render_as_string(hide_password=False)
-    succeeds(alembic(*more, "upgrade", "head", OQRON_URL=url))
-    assert "No new upgrade operations" in succeeds(alembic(*more, "check", OQRON_URL=url))
+    monkeypatch.setenv("OQRON_URL", engine.url.render_as_string(hide_password=False))
+    succeeds(alembic(*more, "upgrade", "head"))
+    assert "No new upgrade operations" in succeeds(alembic(*more, "check"))
     migrate.check(engine, prefix="mine_", schema=schema)
     assert migrate.current(engine) is None
 
@@ -97,27 +109,26 @@ def test_no_password_is_told(driver: str) -> None:
     secrets = "se%cr@et", "se%25cr%40et"
     for command in (["upgrade", "head"], ["current", "-v"]):
         done = alembic(*command, url=url)
-        assert done.returncode != 0
-        assert not any(secret in done.stdout + done.stderr for secret in secrets)
+        assert done.failed
+        assert not any(secret in done.text for secret in secrets)
     assert not any(secret in succeeds(alembic("heads", "-v", url=url)) for secret in secrets)
 
 
-def test_without_a_url_it_says_how_to_name_one() -> None:
+def test_without_a_url_it_says_how_to_name_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OQRON_URL", raising=False)
     done = alembic("upgrade", "head")
-    assert done.returncode != 0
-    assert "OQRON_URL" in done.stdout + done.stderr
-    assert "Traceback" not in done.stderr
+    assert done.failed
+    assert "OQRON_URL" in done.text
+    assert "Traceback" not in done.text
 
 
 def test_a_new_revision_starts_from_the_pattern(tmp_path: Path) -> None:
     copied = tmp_path / "migrations"
-    succeeds(subprocess.run(["cp", "-r", ROOT / "migrations", copied], text=True, check=True))
-    (tmp_path / "alembic.ini").write_text((ROOT / "alembic.ini").read_text())
-    config = ("-c", str(tmp_path / "alembic.ini"))
-    revise = ("revision", "--rev-id", "oqron9999", "-m", "more")
-    succeeds(alembic(*config, *revise, url=sa.make_url("sqlite://")))
+    shutil.copytree(ROOT / "migrations", copied)
+    ini = Path(shutil.copy(ROOT / "alembic.ini", tmp_path))
+    succeeds(alembic("revision", "--rev-id", "oqron9999", "-m", "more", ini=ini))
     text = (copied / "versions" / "oqron9999_more.py").read_text()
     assert f"down_revision = {HEAD!r}" in text
     url = sa.make_url(f"sqlite:///{tmp_path / 'new.db'}")
-    succeeds(alembic(*config, "upgrade", "head", url=url))
-    assert "oqron9999" in succeeds(alembic(*config, "current", url=url))
+    succeeds(alembic("upgrade", "head", url=url, ini=ini))
+    assert "oqron9999" in succeeds(alembic("current", url=url, ini=ini))
