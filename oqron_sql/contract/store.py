@@ -277,7 +277,7 @@ class Flows(Protocol):
     def save_flow(self, jobs: Sequence[Job]) -> list[str]:
         """Save jobs of any queues, children before parents, all or none; ids in that order.
 
-        Deduplication keys are honoured.
+        Deduplication keys are honoured: a child that another job stands for is not waited for.
         """
 
     def notify_child_completed(

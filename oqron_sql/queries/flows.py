@@ -67,6 +67,15 @@ def _tell_parent(tx: Tx, key: tuple[str, str], children: list[Child]) -> list[Ch
     return []
 
 
+def excuse(tx: Tx, children: Sequence[Job]) -> None:
+    """Let parents not wait for children that were not saved."""
+    for child in children:
+        if child.parent_queue_name is not None and child.parent_id is not None:
+            parent = _lock(tx, child.parent_queue_name, child.parent_id)
+            if parent is not None:
+                _count_down(tx, parent.seq, 1)
+
+
 def failed_by(reason: str) -> str:
     """Return the reason of a parent whose child failed for `reason`."""
     return f"Child failed: {reason}"

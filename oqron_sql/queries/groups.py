@@ -14,6 +14,7 @@ from typing import Any
 
 from sqlalchemy import (
     BigInteger,
+    ColumnElement,
     Row,
     Select,
     and_,
@@ -30,7 +31,7 @@ from oqron_sql.contract.model import JobState
 from oqron_sql.contract.options import FetchOptions
 from oqron_sql.dialects import Claim, Dialect
 from oqron_sql.queries import fetch
-from oqron_sql.queries.rows import in_state
+from oqron_sql.queries.rows import hidden, in_state
 from oqron_sql.queries.tx import Tx
 from oqron_sql.schema.tables import STATES, Tables
 
@@ -82,19 +83,23 @@ def _lock_next(
     groups = tx.tables.groups
     jobs = tx.tables.jobs
     waiting = fetch.runnable(tx.tables, opts.job_name is not None).correlate(groups)
-    grouped = waiting.where(jobs.c.group_id == groups.c.group_id).exists()
-    loose = waiting.where(jobs.c.group_id.is_(None)).exists()
+    waiting = waiting.order_by(*fetch.oldest(jobs)).limit(1)
+
+    def some(mine: ColumnElement[bool]) -> ColumnElement[bool]:
+        # Not EXISTS: to find one of what it takes for many, a planner reads the table as it lies.
+        return waiting.where(mine).scalar_subquery().is_not(None)
+
     # Two look-ups rather than one with an OR in it, so that each is answered by the index.
+    grouped = and_(groups.c.group_id != NO_GROUP, some(jobs.c.group_id == groups.c.group_id))
+    loose = and_(groups.c.group_id == NO_GROUP, some(jobs.c.group_id.is_(None)))
     query = select(groups.c.group_id).where(
-        groups.c.queue_name == params["queue"],
-        or_(
-            and_(groups.c.group_id != NO_GROUP, grouped),
-            and_(groups.c.group_id == NO_GROUP, loose),
-        ),
+        groups.c.queue_name == params["queue"], or_(grouped, loose)
     )
     passed = full | set(opts.exclude_groups)
     if passed:
-        query = query.where(groups.c.group_id.not_in(sorted(passed)))
+        # Hidden, for with ranges of names the order of service would be sorted, and a locking read
+        # that sorts locks every group.
+        query = query.where(hidden(groups.c.group_id.not_in(sorted(passed))))
     query = query.order_by(groups.c.served, groups.c.group_id).limit(n)
     return list(tx.conn.scalars(tx.dialect.lock_rows(query), params))
 

@@ -2,89 +2,106 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, select, true
+from sqlalchemy import ColumnElement, case, false, func, literal_column, select, type_coerce
 
-from oqron_sql.contract.model import FINISHED, LIVE, JobState, QueueInfo
+from oqron_sql.contract.model import JobState, QueueInfo
 from oqron_sql.queries.tx import INSTANT, Tx
-from oqron_sql.schema.tables import STATES
+from oqron_sql.schema.tables import RESTING, STATES
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Part:
+    """The jobs of one queue that are in one state."""
+
+    queue: str
+    state: JobState
+    count: int
+    latest: Sequence[datetime | None]
+    repeating: int = 0
 
 
 def list_queues(tx: Tx) -> list[QueueInfo]:
     """Return every queue that has a job, by name."""
-    counts: dict[str, dict[JobState, int]] = {}
-    for name, state, n in [*_live(tx), *_finished(tx)]:
-        if n:
-            counts.setdefault(name, dict.fromkeys(JobState, 0))[JobState(state)] = int(n)
+    parts = [*_live(tx, RESTING), *_live(tx, (JobState.ACTIVE,)), *_finished(tx)]
     queues = tx.tables.queues
     paused = set(tx.conn.scalars(select(queues.c.name).where(queues.c.paused)))
-    repeating = _repeating(tx)
     return [
-        QueueInfo(
-            name=name,
-            counts=counts[name],
-            is_paused=name in paused,
-            latest_activity=_latest(tx, name),
-            scheduled_count=repeating.get(name, 0),
-        )
-        for name in sorted(counts)
+        _info(name, [part for part in parts if part.queue == name], is_paused=name in paused)
+        for name in sorted({part.queue for part in parts})
     ]
 
 
-def _live(tx: Tx) -> list[tuple[str, str, int]]:
+def _info(name: str, parts: Sequence[_Part], *, is_paused: bool) -> QueueInfo:
+    counts = dict.fromkeys(JobState, 0) | {part.state: part.count for part in parts}
+    instants = [instant for part in parts for instant in part.latest if instant is not None]
+    return QueueInfo(
+        name=name,
+        counts=counts,
+        is_paused=is_paused,
+        latest_activity=max(instants, default=None),
+        scheduled_count=sum(part.repeating for part in parts),
+    )
+
+
+def _live(tx: Tx, states: Sequence[JobState]) -> list[_Part]:
+    """Read the jobs in `states`, which together are the condition of a partial index."""
     jobs = tx.tables.jobs
-    found: list[tuple[str, str, int]] = []
-    for state in JobState:
-        if state in LIVE:
-            query = (
-                select(jobs.c.queue_name, func.count())
-                .where(jobs.c.state == STATES[state])
-                .group_by(jobs.c.queue_name)
-            )
-            found += [(name, state, n) for name, n in tx.conn.execute(query)]
-    return found
+    literals = [STATES[state] for state in states]
+    mine = jobs.c.state.in_(literals) if len(literals) > 1 else jobs.c.state == literals[0]
+    by = (jobs.c.queue_name, jobs.c.state)
+    query = select(
+        *by,
+        func.count(),
+        func.sum(case((jobs.c.repeats, literal_column("1")), else_=literal_column("0"))),
+        func.max(jobs.c.created_at, type_=INSTANT),
+        func.max(jobs.c.processed_at, type_=INSTANT),
+    ).where(_known(tx, mine))
+    return [
+        _Part(queue, JobState(state), n, instants, int(repeating))
+        for queue, state, n, repeating, *instants in tx.conn.execute(query.group_by(*by))
+    ]
 
 
-def _finished(tx: Tx) -> list[tuple[str, str, int]]:
+def _known(tx: Tx, mine: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Return `mine` such that an index answers it where there are none of some states only."""
+    if tx.dialect.partial_indexes:
+        return mine
+    # Those that there are lead to every index; to find them takes a look per queue and state.
+    jobs = tx.tables.jobs
+    by = (jobs.c.queue_name, jobs.c.state)
+    names = {name for name, _ in tx.conn.execute(select(*by).where(mine).group_by(*by))}
+    return jobs.c.queue_name.in_(sorted(names)) & mine if names else false()
+
+
+def _finished(tx: Tx) -> list[_Part]:
     table = tx.tables.tallies
-    query = select(table.c.queue_name, table.c.state, func.sum(table.c.n))
-    return [
-        tuple(row) for row in tx.conn.execute(query.group_by(table.c.queue_name, table.c.state))
-    ]
-
-
-def _repeating(tx: Tx) -> dict[str, int]:
+    by = (table.c.queue_name, table.c.state)
+    counts = select(*by, func.sum(table.c.n).label("n")).group_by(*by).subquery("counts")
     jobs = tx.tables.jobs
-    found: dict[str, int] = {}
-    for state in JobState:
-        if state in LIVE:
-            query = (
-                select(jobs.c.queue_name, func.count())
-                .where(jobs.c.state == STATES[state], jobs.c.repeats == true())
-                .group_by(jobs.c.queue_name)
-            )
-            for name, n in tx.conn.execute(query):
-                found[name] = found.get(name, 0) + n
-    return found
 
-
-def _latest(tx: Tx, queue: str) -> datetime | None:
-    """Return the newest instant of any job; one look-up per index that ends in one."""
-    jobs = tx.tables.jobs
-    instants: dict[JobState, Any] = {
-        JobState.COMPLETED: jobs.c.completed_at,
-        JobState.FAILED: jobs.c.failed_at,
-    }
-    live = (jobs.c.created_at, jobs.c.processed_at)
-    found = [
-        tx.conn.scalar(
-            select(func.max(column, type_=INSTANT)).where(
-                jobs.c.queue_name == queue, jobs.c.state == STATES[state]
-            )
+    def latest(state: JobState, instant: ColumnElement[Any]) -> ColumnElement[Any]:
+        # Not max(), which reads every one of them where the index does not know the state.
+        newest = select(instant).where(
+            jobs.c.queue_name == counts.c.queue_name,
+            jobs.c.state == STATES[state],
+            instant.is_not(None),
         )
-        for state in JobState
-        for column in ((instants[state],) if state in FINISHED else live)
+        return newest.order_by(instant.desc()).limit(1).scalar_subquery()
+
+    ended = case(
+        (
+            counts.c.state == STATES[JobState.COMPLETED],
+            latest(JobState.COMPLETED, jobs.c.completed_at),
+        ),
+        else_=latest(JobState.FAILED, jobs.c.failed_at),
+    )
+    query = select(counts.c.queue_name, counts.c.state, counts.c.n, type_coerce(ended, INSTANT))
+    return [
+        _Part(queue, JobState(state), int(n), [instant])
+        for queue, state, n, instant in tx.conn.execute(query.where(counts.c.n > 0))
     ]
-    return max((instant for instant in found if instant is not None), default=None)

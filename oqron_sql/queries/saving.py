@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Select, null, select, update
 
 from oqron_sql.contract.model import FINISHED, Job
-from oqron_sql.queries import tallies
+from oqron_sql.queries import flows, tallies
 from oqron_sql.queries.groups import know_group
 from oqron_sql.queries.history import append
 from oqron_sql.queries.rows import history_of, place, row_of
@@ -48,7 +48,10 @@ def save_bulk(tx: Tx, queue: str, jobs: Sequence[Job]) -> list[str]:
 def save_flow(tx: Tx, jobs: Sequence[Job]) -> list[str]:
     """Save jobs of any queues, all or none, in order."""
     limit = tx.settings.max_payload
-    return _save_all(tx, [(row_of(job.queue_name, job, limit), job) for job in jobs])
+    ids = _save_all(tx, [(row_of(job.queue_name, job, limit), job) for job in jobs])
+    # Another job stands for such a child and will not tell its parent.
+    flows.excuse(tx, [job for job, saved in zip(jobs, ids, strict=True) if saved != job.id])
+    return ids
 
 
 def _save_all(tx: Tx, rows: list[tuple[dict[str, Any], Job]]) -> list[str]:

@@ -6,7 +6,7 @@ from typing import Literal
 
 import pytest
 
-from oqron_sql.contract import AsyncStore, Complete, Fail, Job, JobState, Retry
+from oqron_sql.contract import AsyncStore, Complete, Deduplication, Fail, Job, JobState, Retry
 from oqron_sql.testing.harness import StoreHarness, requires
 from oqron_sql.testing.steps import (
     HOUR,
@@ -43,6 +43,23 @@ async def tree(
 async def fail_a_leaf(store: AsyncStore, reason: str = "boom") -> None:
     leaf = await take(store, queue="leaves")
     assert (await finish(store, Fail(leaf, reason))).state is FAILED
+
+
+async def test_a_parent_does_not_wait_for_a_child_that_another_job_stands_for(
+    store: AsyncStore,
+) -> None:
+    """The holder of the key is nobody's child and would never tell this parent."""
+    key = Deduplication(key="once")
+    holder = job("holder", queue="leaves", deduplication=key)
+    await store.save_job("leaves", holder)
+    own, double = job("own", queue="leaves"), job("double", queue="leaves", deduplication=key)
+    root = job("root", queue="roots")
+    saved = await store.save_flow(with_parent(root, own, double))
+    assert saved == [own.id, holder.id, root.id]
+    assert (await read(store, root)).pending_children_count == 1
+    await take(store, queue="leaves")
+    await finish(store, Complete(await take(store, queue="leaves")))
+    assert await states(store, [root]) == [WAITING]
 
 
 async def test_a_tree_completes_upward(store: AsyncStore) -> None:
