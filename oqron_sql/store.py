@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -17,7 +18,7 @@ from oqron_sql.contract.async_store import AsyncStore
 from oqron_sql.contract.clock import Clock
 from oqron_sql.contract.codec import MAX_BYTES
 from oqron_sql.contract.events import Callback, ErrorHandler, StoreEvent, Subscribers
-from oqron_sql.contract.model import JobState, Metrics
+from oqron_sql.contract.model import Job, JobState, Metrics
 from oqron_sql.contract.store import Store
 from oqron_sql.engines import (
     AwaitingBind,
@@ -26,6 +27,8 @@ from oqron_sql.engines import (
     awaiting_source,
     blocking_source,
 )
+from oqron_sql.errors import OqronError
+from oqron_sql.gathering import Entry, Gathering
 from oqron_sql.queries import (
     counting,
     deduplicating,
@@ -304,6 +307,8 @@ class AsyncSQLStore(_Base):
         # Coroutines would share the transaction of a database that is one connection.
         self._turn = asyncio.Lock() if source.in_memory and source.hop == "greenlet" else None
 
+        self._gathering = Gathering(self._save_each) if source.join is None else None
+
     def using(self, bind: AwaitingBind) -> Self:
         """Return this store bound to the host's session or connection: it joins its transaction."""
         return self._share(awaiting_source(bind))
@@ -333,6 +338,18 @@ class AsyncSQLStore(_Base):
             return await greenlet_spawn(call)
         async with self._turn:
             return await greenlet_spawn(call)
+
+    async def save_job(self, queue: str, job: Job) -> str:
+        """Save `job` and return its id, or the id of the job that stands for it.
+
+        Saves that are made while one is under way are committed together after it.
+        """
+        if self._gathering is None:
+            return await self.run(lambda tx: saving.save_job(tx, queue, job))
+        return await self._gathering.save(queue, job)
+
+    async def _save_each(self, jobs: Sequence[Entry]) -> list[str | OqronError]:
+        return await self.run(lambda tx: saving.save_each(tx, jobs))
 
     async def connect(self) -> None:
         """Check the server and bring the tables to head; idempotent."""
@@ -391,7 +408,6 @@ class AsyncSQLStore(_Base):
         """Make every delayed job waiting; return how many."""
         return await in_awaited_steps(self, lambda tx, n: delaying.promote_step(tx, queue, limit=n))
 
-    save_job = awaiting(saving.save_job)
     save_bulk = awaiting(saving.save_bulk)
     save_flow = awaiting(saving.save_flow)
     get_job = awaiting(jobs.get_job)

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Select, null, select, update
 
 from oqron_sql.contract.model import FINISHED, Job
+from oqron_sql.errors import OqronError
 from oqron_sql.queries import flows, tallies
 from oqron_sql.queries.groups import know_group
 from oqron_sql.queries.history import append
@@ -38,6 +39,25 @@ def save_job(tx: Tx, queue: str, job: Job) -> str:
     row = row_of(queue, job, tx.settings.max_payload)
     place(row, job)
     return _save(tx, row, job)
+
+
+def save_each(tx: Tx, jobs: Sequence[tuple[str, Job]]) -> list[str | OqronError]:
+    """Save jobs that have nothing to do with each other; one that is refused fails alone."""
+    made: dict[int, str | OqronError] = {}
+    rows: dict[int, tuple[dict[str, Any], Job]] = {}
+    for i, (queue, job) in enumerate(jobs):
+        try:
+            rows[i] = row_of(queue, job, tx.settings.max_payload), job
+        except OqronError as error:
+            made[i] = error
+    if len(rows) == 1:
+        ((row, job),) = rows.values()
+        place(row, job)
+        ids = [_save(tx, row, job)]
+    else:
+        ids = _save_all(tx, list(rows.values()))
+    made.update(zip(rows, ids, strict=True))
+    return [made[i] for i in range(len(jobs))]
 
 
 def save_bulk(tx: Tx, queue: str, jobs: Sequence[Job]) -> list[str]:
