@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -149,7 +150,7 @@ class FileDatabase(Database):
     """A SQLite file: each test gets a fresh copy of the migrated one."""
 
     def __init__(self, backend: Backend) -> None:
-        self._folder = Path(tempfile.mkdtemp(prefix="oqron-sqlite-"))
+        self._folder = Path(tempfile.mkdtemp(prefix="oqron-sqlite-", dir=in_ram()))
         self._driver = backend.driver
         self._template = self._folder / "template.db"
         migrate(f"sqlite+pysqlite:///{self._template}")
@@ -163,6 +164,11 @@ class FileDatabase(Database):
 
     def close(self) -> None:
         shutil.rmtree(self._folder)
+
+
+def in_ram() -> str | None:
+    """Return a folder that never waits for a disk, or None for the usual one."""
+    return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 
 
 def migrate(url: str) -> None:

@@ -55,10 +55,12 @@ async def test_a_completed_job(store: AsyncStore) -> None:
     assert found.completed_at is not None
     assert before <= found.completed_at <= await now_of(store)
     (record,) = found.attempt_logs
+    assert record.ended_at is not None
+    assert before <= record.ended_at <= await now_of(store)
     assert record == AttemptRecord(
         attempt=1,
         started_at=made.processed_at,
-        ended_at=found.completed_at,
+        ended_at=record.ended_at,
         status="completed",
     )
 
@@ -75,10 +77,12 @@ async def test_a_failed_job(store: AsyncStore) -> None:
     assert found.failed_at is not None
     assert before <= found.failed_at <= await now_of(store)
     (record,) = found.attempt_logs
+    assert record.ended_at is not None
+    assert before <= record.ended_at <= await now_of(store)
     assert record == AttemptRecord(
         attempt=1,
         started_at=made.processed_at,
-        ended_at=found.failed_at,
+        ended_at=record.ended_at,
         status="failed",
         error="boom",
         stacktrace="at line 7",
