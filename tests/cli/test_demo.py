@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import re
 import signal
+import sys
 from pathlib import Path
 
 import pytest
 
+from oqron_sql.cli import demo_crew
 from tests.cli.conftest import RunHere, Start
 from tests.servers import Server
 
@@ -46,16 +48,16 @@ def test_a_database_in_a_file_is_kept_and_not_read(
         assert database.exists()
 
 
-@pytest.mark.parametrize("driver", ["asyncpg", "psycopg"])
-def test_on_postgresql(run_here: RunHere, few_files: Path, postgresql: Server, driver: str) -> None:
-    outcome = run_here("demo", str(few_files), "--workers", "2", "--url", postgresql.url(driver))
+def test_on_postgresql(run_here: RunHere, few_files: Path, postgresql: Server) -> None:
+    url = postgresql.url("psycopg")
+    outcome = run_here("demo", str(few_files), "--workers", "2", "--url", url)
     assert outcome.status == 0, outcome
     assert FEW in outcome.said
 
 
-@pytest.mark.parametrize("driver", ["pymysql", "mariadb+asyncmy"])
-def test_on_mariadb(run_here: RunHere, few_files: Path, mariadb: Server, driver: str) -> None:
-    outcome = run_here("demo", str(few_files), "--workers", "2", "--url", mariadb.url(driver))
+def test_on_mariadb(run_here: RunHere, few_files: Path, mariadb: Server) -> None:
+    url = mariadb.url("pymysql")
+    outcome = run_here("demo", str(few_files), "--workers", "2", "--url", url)
     assert outcome.status == 0, outcome
     assert FEW in outcome.said
 
@@ -68,7 +70,7 @@ def test_killing_on_postgresql(run_here: RunHere, many_files: Path, postgresql: 
 
 
 def test_killing_on_mariadb(run_here: RunHere, many_files: Path, mariadb: Server) -> None:
-    url = mariadb.url("asyncmy")
+    url = mariadb.url("mariadb+asyncmy")
     outcome = run_here("demo", str(many_files), "--workers", "2", "--kill", "--url", url)
     assert outcome.status == 0, outcome
     assert recovered(outcome.said) > 0
@@ -113,3 +115,15 @@ def test_workers_do_not_outlive_a_parent_that_was_killed(start: Start, many_file
     command.process.kill()
     command.wait()
     command.wait_until(lambda: not command.workers(), running=False)
+
+
+def test_workers_that_cannot_even_start_end_the_demo(
+    run_here: RunHere, few_files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failing = [sys.executable, "-c", "import sys; sys.exit('no way')"]
+    monkeypatch.setattr(demo_crew, "_python", lambda: failing)
+    outcome = run_here("demo", str(few_files), "--workers", "2")
+    assert outcome.status == 1, outcome
+    assert outcome.errors == (
+        "oqron-sql: gave up after 6 workers died; the last one said: no way\n"
+    )
