@@ -5,9 +5,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import ColumnElement, case, false, func, literal_column, select, type_coerce
+from sqlalchemy import ColumnElement, case, false, func, literal_column, select
 
 from oqron_sql.contract.model import JobState, QueueInfo
 from oqron_sql.queries.tx import INSTANT, Tx
@@ -68,10 +67,10 @@ def _live(tx: Tx, states: Sequence[JobState]) -> list[_Part]:
 
 
 def _known(tx: Tx, mine: ColumnElement[bool]) -> ColumnElement[bool]:
-    """Return `mine` such that an index answers it where there are none of some states only."""
+    """Return `mine` such that an index answers it where none is of these states alone."""
     if tx.dialect.partial_indexes:
         return mine
-    # Those that there are lead to every index; to find them takes a look per queue and state.
+    # Every index begins with the queue; which there are takes one look per queue and state.
     jobs = tx.tables.jobs
     by = (jobs.c.queue_name, jobs.c.state)
     names = {name for name, _ in tx.conn.execute(select(*by).where(mine).group_by(*by))}
@@ -81,27 +80,20 @@ def _known(tx: Tx, mine: ColumnElement[bool]) -> ColumnElement[bool]:
 def _finished(tx: Tx) -> list[_Part]:
     table = tx.tables.tallies
     by = (table.c.queue_name, table.c.state)
-    counts = select(*by, func.sum(table.c.n).label("n")).group_by(*by).subquery("counts")
-    jobs = tx.tables.jobs
-
-    def latest(state: JobState, instant: ColumnElement[Any]) -> ColumnElement[Any]:
-        # Not max(), which reads every one of them where the index does not know the state.
-        newest = select(instant).where(
-            jobs.c.queue_name == counts.c.queue_name,
-            jobs.c.state == STATES[state],
-            instant.is_not(None),
-        )
-        return newest.order_by(instant.desc()).limit(1).scalar_subquery()
-
-    ended = case(
-        (
-            counts.c.state == STATES[JobState.COMPLETED],
-            latest(JobState.COMPLETED, jobs.c.completed_at),
-        ),
-        else_=latest(JobState.FAILED, jobs.c.failed_at),
-    )
-    query = select(counts.c.queue_name, counts.c.state, counts.c.n, type_coerce(ended, INSTANT))
+    counts = tx.conn.execute(select(*by, func.sum(table.c.n)).group_by(*by)).all()
     return [
-        _Part(queue, JobState(state), int(n), [instant])
-        for queue, state, n, instant in tx.conn.execute(query.where(counts.c.n > 0))
+        _Part(queue, JobState(state), int(n), [_latest_end(tx, queue, JobState(state))])
+        for queue, state, n in counts
+        if n > 0
     ]
+
+
+def _latest_end(tx: Tx, queue: str, state: JobState) -> datetime | None:
+    jobs = tx.tables.jobs
+    ended = jobs.c.completed_at if state is JobState.COMPLETED else jobs.c.failed_at
+    mine = (jobs.c.queue_name == queue, jobs.c.state == STATES[state], ended.is_not(None))
+    # Not max(), which reads all of them where the index does not know the state.
+    latest: datetime | None = tx.conn.scalar(
+        select(ended).where(*mine).order_by(ended.desc()).limit(1)
+    )
+    return latest
