@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from oqron_sql.dialects import Dialect
-from tests.docs.markdown import PAGES, ROOT, anchors, inline_code, links, name
+from tests.backends import BACKENDS
+from tests.docs.markdown import PAGES, ROOT, anchors, inline_code, links, name, prose
 
 FOLDERS = ("oqron_sql/", "tests/", "migrations/", "docs/", "benchmarks/", ".ci/")
 _PATH = re.compile(r"^\.?[\w/.\-]+$")
@@ -46,3 +47,9 @@ def test_the_guide_for_dialects_has_every_question() -> None:
     guide = ROOT / "docs/guides/write-a-dialect.md"
     questions = {question for question in vars(Dialect) if not question.startswith("_")}
     assert questions <= {*inline_code(guide)}
+
+
+def test_the_readme_names_every_driver_that_is_tested() -> None:
+    rows = [line for line in prose(ROOT / "README.md") if line.startswith("|")]
+    for backend in BACKENDS.values():
+        assert any(backend.driver.rpartition("+")[2] in row for row in rows), backend.name
