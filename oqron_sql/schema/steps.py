@@ -21,6 +21,7 @@ class Steps:
         self._schema = schema
         offline = op.get_context().as_sql
         self._inspector = None if offline else inspect(op.get_bind())
+        self._new: set[str] = set()
 
     def create_table(self, name: str, *items: Any, **options: Any) -> None:
         """Create a table.
@@ -31,6 +32,7 @@ class Steps:
         there = self._columns(name)
         if there is None:
             self._op.create_table(name, *items, schema=self._schema, **options)
+            self._new.add(name)
         elif there != {item.name for item in items if isinstance(item, Column)}:
             raise ConfigurationError(
                 f"the database has a table {name!r} that is not oqron_sql's; use another prefix"
@@ -38,11 +40,8 @@ class Steps:
 
     def create_index(self, name: str, table: str, columns: list[str], **options: Any) -> None:
         """Create an index."""
-        if self._inspector is not None:
-            indexes = self._inspector.get_indexes(table, self._schema)
-            if any(index["name"] == name for index in indexes):
-                return
-        self._op.create_index(name, table, columns, schema=self._schema, **options)
+        if table in self._new or name not in self._indexes(table):
+            self._op.create_index(name, table, columns, schema=self._schema, **options)
 
     def drop_table(self, name: str) -> None:
         """Drop a table and its indexes."""
@@ -54,3 +53,8 @@ class Steps:
         if self._inspector is None or not self._inspector.has_table(table, self._schema):
             return None
         return {column["name"] for column in self._inspector.get_columns(table, self._schema)}
+
+    def _indexes(self, table: str) -> set[str | None]:
+        if self._inspector is None:
+            return set()
+        return {index["name"] for index in self._inspector.get_indexes(table, self._schema)}
