@@ -109,8 +109,11 @@ def test_an_interruption_stops_all_workers(start: Start, many_files: Path) -> No
     assert command.workers() == {}
 
 
-def test_workers_do_not_outlive_a_parent_that_was_killed(start: Start, many_files: Path) -> None:
-    command = start("demo", str(many_files), "--workers", "2")
+def test_workers_do_not_outlive_a_parent_that_was_killed(
+    start: Start, many_files: Path, tmp_path: Path
+) -> None:
+    url = f"sqlite:///{tmp_path / 'demo.db'}"
+    command = start("demo", str(many_files), "--workers", "2", "--url", url)
     command.wait_until(lambda: len(command.workers()) == 2)
     command.process.kill()
     command.wait()
