@@ -15,6 +15,7 @@ from oqron_sql.contract import (
     Repeat,
     Retry,
 )
+from oqron_sql.contract.model import FINISHED, LIVE
 from oqron_sql.errors import InvalidInput
 from oqron_sql.testing.harness import StoreHarness, requires
 from oqron_sql.testing.steps import (
@@ -102,28 +103,26 @@ async def test_a_page_is_a_hundred(store: AsyncStore) -> None:
     assert [each.name for each in page] == [str(n) for n in range(100)]
 
 
-@pytest.mark.parametrize(
-    "state", [JobState.WAITING, JobState.DELAYED, JobState.ACTIVE, JobState.WAITING_CHILDREN]
-)
-async def test_live_jobs_are_listed_oldest_first(store: AsyncStore, state: JobState) -> None:
-    for name, minutes in (("young", 3), ("old", 1), ("middle", 2), ("also-middle", 2)):
-        made = job(name)
-        made.state, made.created_at = state, PAST + minutes * MINUTE
-        await save(store, made)
-    assert await listed(store, state) == ["old", "middle", "also-middle", "young"]
-    assert await listed(store, state, 1, 3) == ["middle", "also-middle"]
+async def test_live_jobs_are_listed_oldest_first(store: AsyncStore) -> None:
+    for state in LIVE:
+        for name, minutes in (("young", 3), ("old", 1), ("middle", 2), ("also-middle", 2)):
+            made = job(name)
+            made.state, made.created_at = state, PAST + minutes * MINUTE
+            await save(store, made)
+        assert await listed(store, state) == ["old", "middle", "also-middle", "young"]
+        assert await listed(store, state, 1, 3) == ["middle", "also-middle"]
 
 
-@pytest.mark.parametrize("state", [JobState.COMPLETED, JobState.FAILED])
-async def test_finished_jobs_are_listed_newest_first(store: AsyncStore, state: JobState) -> None:
-    for name, minutes in (("middle", 2), ("old", 1), ("young", 3)):
-        made = job(name)
-        made.state = state
-        made.completed_at = PAST + minutes * MINUTE
-        made.failed_at = PAST + minutes * MINUTE
-        await save(store, made)
-    assert await listed(store, state) == ["young", "middle", "old"]
-    assert await listed(store, state, 1) == ["middle", "old"]
+async def test_finished_jobs_are_listed_newest_first(store: AsyncStore) -> None:
+    for state in FINISHED:
+        for name, minutes in (("middle", 2), ("old", 1), ("young", 3)):
+            made = job(name)
+            made.state = state
+            made.completed_at = PAST + minutes * MINUTE
+            made.failed_at = PAST + minutes * MINUTE
+            await save(store, made)
+        assert await listed(store, state) == ["young", "middle", "old"]
+        assert await listed(store, state, 1) == ["middle", "old"]
 
 
 async def test_pages_of_ties_cover_all(store: AsyncStore) -> None:

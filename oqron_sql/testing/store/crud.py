@@ -56,7 +56,7 @@ def every_member(state: JobState) -> Job:
     return Job(
         name="all",
         queue_name=QUEUE,
-        id="every-member",
+        id=f"every-member-{state}",
         data={"a": [1, None, {"b": True}]},
         state=state,
         attempts_made=2,
@@ -64,7 +64,7 @@ def every_member(state: JobState) -> Job:
         returnvalue={"ok": False},
         failed_reason="earlier",
         opts=EVERY_OPTION,
-        deduplication_key="once",
+        deduplication_key=f"once-{state}",
         logs=["one", "two"],
         stacktrace=["first", "second"],
         attempt_logs=[
@@ -106,15 +106,15 @@ async def test_a_saved_job_is_read_back(store: AsyncStore) -> None:
     assert isinstance(found.seq, int)
 
 
-@pytest.mark.parametrize("state", list(JobState))
-async def test_every_member_is_stored_as_given(store: AsyncStore, state: JobState) -> None:
-    made = every_member(state)
-    if state is JobState.ACTIVE:
-        made.locked_by, made.lock_until = "somebody", PAST + 6 * MINUTE
-    await save(store, made)
-    found = await read(store, made)
-    assert dataclasses.asdict(found) == dataclasses.asdict(as_saved(made, found))
-    assert [each.id for each in (await contents(store))[state]] == [made.id]
+async def test_every_member_is_stored_as_given(store: AsyncStore) -> None:
+    for state in JobState:
+        made = every_member(state)
+        if state is JobState.ACTIVE:
+            made.locked_by, made.lock_until = "somebody", PAST + 6 * MINUTE
+        await save(store, made)
+        found = await read(store, made)
+        assert dataclasses.asdict(found) == dataclasses.asdict(as_saved(made, found))
+        assert [each.id for each in (await contents(store))[state]] == [made.id]
 
 
 async def test_dates_inside_options_stay_dates(store: AsyncStore) -> None:
@@ -134,13 +134,13 @@ async def test_a_named_backoff_is_kept(store: AsyncStore) -> None:
     assert (await read(store, made)).opts.backoff == backoff
 
 
-@pytest.mark.parametrize("keep", [False, True, 0, 1, 100, timedelta(0), timedelta(days=1)])
-async def test_retention_keeps_its_meaning(store: AsyncStore, keep: bool | int | timedelta) -> None:
-    made = job(remove_on_complete=keep, remove_on_fail=keep)
-    await save(store, made)
-    opts = (await read(store, made)).opts
-    for found in (opts.remove_on_complete, opts.remove_on_fail):
-        assert (type(found), found) == (type(keep), keep)
+async def test_retention_keeps_its_meaning(store: AsyncStore) -> None:
+    for keep in (False, True, 0, 1, 100, timedelta(0), timedelta(days=1)):
+        made = job(remove_on_complete=keep, remove_on_fail=keep)
+        await save(store, made)
+        opts = (await read(store, made)).opts
+        for found in (opts.remove_on_complete, opts.remove_on_fail):
+            assert (type(found), found) == (type(keep), keep)
 
 
 async def test_a_custom_id_is_the_id(store: AsyncStore) -> None:

@@ -69,38 +69,37 @@ async def test_drain_empties_what_has_not_begun(store: AsyncStore) -> None:
     assert await store.count_jobs("elsewhere", JobState.WAITING) == 1
 
 
-@pytest.mark.parametrize("state", list(JobState))
-async def test_old_jobs_are_cleaned(store: AsyncStore, state: JobState) -> None:
+async def test_old_jobs_are_cleaned(store: AsyncStore) -> None:
     """[17] [19]"""
     now = await now_of(store)
-    await aged(store, state, "old", now - 10 * SECOND)
-    await aged(store, state, "older", now - HOUR)
-    await aged(store, state, "young", now)
-    other = JobState.FAILED if state is JobState.COMPLETED else JobState.COMPLETED
-    await aged(store, other, "other", now - HOUR)
-    assert await store.clean(QUEUE, state, 5 * SECOND) == 2
-    assert [each.name for each in await store.list_jobs(QUEUE, state)] == ["young"]
-    assert await store.count_jobs(QUEUE, other) == 1
+    for state in JobState:
+        await aged(store, state, "old", now - MINUTE)
+        await aged(store, state, "older", now - HOUR)
+        await aged(store, state, "young", now)
+    for cleaned, state in enumerate(JobState, 1):
+        assert await store.clean(QUEUE, state, 30 * SECOND) == 2
+        assert [each.name for each in await store.list_jobs(QUEUE, state)] == ["young"]
+        assert sum((await store.get_job_counts(QUEUE)).values()) == 18 - 2 * cleaned
 
 
-@pytest.mark.parametrize("state", [JobState.COMPLETED, JobState.FAILED])
-async def test_young_jobs_stay(store: AsyncStore, state: JobState) -> None:
+async def test_young_jobs_stay(store: AsyncStore) -> None:
     """[18] although they were created long ago."""
     now = await now_of(store)
-    made = job()
-    made.created_at, made.state = now - HOUR, state
-    made.completed_at = made.failed_at = now
-    await save(store, made)
-    assert await store.clean(QUEUE, state, MINUTE) == 0
-    assert (await read(store, made)).state is state
+    for state in AGED:
+        made = job()
+        made.created_at, made.state = now - HOUR, state
+        made.completed_at = made.failed_at = now
+        await save(store, made)
+        assert await store.clean(QUEUE, state, MINUTE) == 0
+        assert (await read(store, made)).state is state
 
 
-@pytest.mark.parametrize("state", [JobState.COMPLETED, JobState.FAILED])
-async def test_a_job_without_an_instant_stays(store: AsyncStore, state: JobState) -> None:
+async def test_a_job_without_an_instant_stays(store: AsyncStore) -> None:
     """Its end is not known, and its creation says nothing about it."""
-    made = await aged(store, state, "job", None)
-    assert await store.clean(QUEUE, state, 0 * SECOND) == 0
-    assert (await read(store, made)).state is state
+    for state in AGED:
+        made = await aged(store, state, "job", None)
+        assert await store.clean(QUEUE, state, 0 * SECOND) == 0
+        assert (await read(store, made)).state is state
 
 
 @requires("movable_clock")
@@ -130,11 +129,11 @@ async def test_cleaning_is_per_queue(store: AsyncStore) -> None:
 async def test_many_jobs_are_cleaned_and_drained(store: AsyncStore) -> None:
     """In bounded steps, which nobody sees."""
     old = await now_of(store) - HOUR
-    bulk = [job() for _ in range(1200)]
-    for each in bulk[:600]:
+    bulk = [job() for _ in range(1020)]
+    for each in bulk[:510]:
         each.state, each.completed_at = JobState.COMPLETED, old
     await store.save_bulk(QUEUE, bulk)
-    assert await store.clean(QUEUE, JobState.COMPLETED, MINUTE) == 600
+    assert await store.clean(QUEUE, JobState.COMPLETED, MINUTE) == 510
     await store.drain(QUEUE)
     assert await store.list_queues() == []
 
@@ -232,14 +231,16 @@ async def test_only_the_asked_state_is_retried(store: AsyncStore) -> None:
     assert await store.count_jobs("elsewhere", JobState.COMPLETED) == 1
 
 
-@pytest.mark.parametrize("state", sorted(set(JobState) - set(AGED)))
-async def test_only_finished_jobs_can_be_retried(store: AsyncStore, state: JobState) -> None:
-    made = job()
-    made.state = state
-    await save(store, made)
+async def test_only_finished_jobs_can_be_retried(store: AsyncStore) -> None:
+    live = set(JobState) - set(AGED)
+    for state in live:
+        made = job()
+        made.state = state
+        await save(store, made)
     before = await contents(store)
-    with pytest.raises(InvalidInput):
-        await store.retry_jobs(QUEUE, state)
+    for state in live:
+        with pytest.raises(InvalidInput):
+            await store.retry_jobs(QUEUE, state)
     assert await contents(store) == before
 
 
@@ -303,12 +304,12 @@ async def test_a_delay_does_not_outlive_a_retry(store: AsyncStore) -> None:
 
 async def test_many_jobs_are_retried(store: AsyncStore) -> None:
     """In bounded steps, which nobody sees."""
-    bulk = [job() for _ in range(1200)]
+    bulk = [job() for _ in range(600)]
     for each in bulk:
         each.state, each.failed_reason = JobState.FAILED, "boom"
     await store.save_bulk(QUEUE, bulk)
-    assert await store.retry_jobs(QUEUE, JobState.FAILED) == 1200
-    assert await store.count_jobs(QUEUE, JobState.WAITING) == 1200
+    assert await store.retry_jobs(QUEUE, JobState.FAILED) == 600
+    assert await store.count_jobs(QUEUE, JobState.WAITING) == 600
 
 
 async def test_maintenance_publishes_nothing(store: AsyncStore) -> None:

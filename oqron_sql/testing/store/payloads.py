@@ -188,15 +188,15 @@ WRITING: dict[str, Writing] = {
 }
 
 
-@pytest.mark.parametrize("write", WRITING.values(), ids=WRITING.keys())
-async def test_what_json_cannot_carry_is_refused(store: AsyncStore, write: Writing) -> None:
+async def test_what_json_cannot_carry_is_refused(store: AsyncStore) -> None:
     held = await leased(store, job_id="held")
     before = await contents(store)
     for what, bad in REFUSED.items():
-        with pytest.raises(PayloadError) as refused:
-            await write(store, bad)
-        assert refused.value.path, what
-        assert not isinstance(refused.value, PayloadTooLarge)
+        for write in WRITING.values():
+            with pytest.raises(PayloadError) as refused:
+                await write(store, bad)
+            assert refused.value.path, what
+            assert not isinstance(refused.value, PayloadTooLarge)
         with pytest.raises(PayloadError):
             await finish(store, Complete(held, bad))
     assert await contents(store) == before

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from oqron_sql.contract import AsyncStore, Job, JobState, SearchFilter
 from oqron_sql.testing.steps import (
     MINUTE,
@@ -58,14 +56,15 @@ async def test_names_can_be_searched_in_one_queue(store: AsyncStore) -> None:
     assert found.queue_name == "elsewhere"
 
 
-@pytest.mark.parametrize("letter", ["_", "%", "\\", "*", "?", "[", "'", '"', "^", "/", "😀"])
-async def test_every_letter_of_a_search_is_literal(store: AsyncStore, letter: str) -> None:
+async def test_every_letter_of_a_search_is_literal(store: AsyncStore) -> None:
     """[96]"""
-    await aged(store, f"a{letter}b", "acb", "ab", f"x{letter}")
-    assert names_of(await store.search_by_name(f"a{letter}b")) == [f"a{letter}b"]
-    assert names_of(await store.search_by_name(letter)) == [f"x{letter}", f"a{letter}b"]
-    found = await store.search_jobs(SearchFilter(name=f"a{letter}"))
-    assert names_of(found.jobs) == [f"a{letter}b"]
+    letters = [*"_%\\*?[]'\"^/.😀"]
+    await aged(store, "acb", "ab", *(f"a{letter}b" for letter in letters))
+    for letter in letters:
+        assert names_of(await store.search_by_name(f"a{letter}b")) == [f"a{letter}b"]
+        assert names_of(await store.search_by_name(letter)) == [f"a{letter}b"]
+        found = await store.search_jobs(SearchFilter(name=f"A{letter}"))
+        assert names_of(found.jobs) == [f"a{letter}b"]
 
 
 async def test_the_newest_hits_are_kept(store: AsyncStore) -> None:
@@ -174,10 +173,11 @@ async def test_payloads_are_searched_as_json(store: AsyncStore) -> None:
     assert len(await store.search_by_payload(QUEUE, "ann", limit=1)) == 1
 
 
-@pytest.mark.parametrize("letter", ["_", "%", "*", "[", "'", "😀", "é"])
-async def test_every_letter_of_a_payload_search_is_literal(store: AsyncStore, letter: str) -> None:
-    (hit,) = await aged(store, "hit", data=f"a{letter}b")
+async def test_every_letter_of_a_payload_search_is_literal(store: AsyncStore) -> None:
+    letters = [*"_%*?[]'^/.😀é"]
+    made = {letter: (await aged(store, "hit", data=f"a{letter}b"))[0] for letter in letters}
     await aged(store, "miss", data="acb")
     await aged(store, "miss", data="ab")
-    found = await store.search_by_payload(QUEUE, f"a{letter}b")
-    assert [each.id for each in found] == [hit.id]
+    for letter, hit in made.items():
+        found = await store.search_by_payload(QUEUE, f"a{letter}b")
+        assert [each.id for each in found] == [hit.id], letter

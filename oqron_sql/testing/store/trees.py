@@ -74,9 +74,8 @@ async def test_a_tree_completes_upward(store: AsyncStore) -> None:
     assert await states(store, [root]) == [JobState.COMPLETED]
 
 
-@pytest.mark.parametrize(
-    ("middle_policy", "root_policy", "middle_then", "root_then"),
-    [
+async def test_a_failed_leaf_is_told_upward(store: AsyncStore) -> None:
+    policies: list[tuple[Policy, Policy, JobState | None, JobState | None]] = [
         ("fail", "fail", FAILED, FAILED),
         ("fail", "ignore", FAILED, WAITING),
         ("fail", "remove", FAILED, None),
@@ -86,18 +85,12 @@ async def test_a_tree_completes_upward(store: AsyncStore) -> None:
         ("remove", "fail", None, WAITING),
         ("remove", "ignore", None, WAITING),
         ("remove", "remove", None, WAITING),
-    ],
-)
-async def test_a_failed_leaf_is_told_upward(
-    store: AsyncStore,
-    middle_policy: Policy,
-    root_policy: Policy,
-    middle_then: JobState | None,
-    root_then: JobState | None,
-) -> None:
-    root, middle, _ = await tree(store, root_policy, middle_policy)
-    await fail_a_leaf(store)
-    assert await states(store, [middle, root]) == [middle_then, root_then]
+    ]
+    for of_middle, of_root, middle_then, root_then in policies:
+        root, middle, _ = await tree(store, of_root, of_middle)
+        await fail_a_leaf(store)
+        found = await states(store, [middle, root])
+        assert found == [middle_then, root_then], f"middle {of_middle}, root {of_root}"
 
 
 async def test_the_reason_is_told_upward(store: AsyncStore) -> None:
