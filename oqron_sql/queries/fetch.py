@@ -14,6 +14,7 @@ from sqlalchemy import (
     Select,
     Table,
     bindparam,
+    case,
     select,
     type_coerce,
 )
@@ -102,10 +103,11 @@ def runnable(tables: Tables, named: bool) -> Select[Any]:
     paused = select(pauses.c.job_name).where(pauses.c.queue_name == queue)
     stopped = select(queues.c.name).where(queues.c.name == queue, queues.c.paused)
     query = select(jobs.c.seq).where(
-        jobs.c.queue_name == queue,
+        # Of a paused queue not even the index is read: no name is equal to NULL. Beside the other
+        # conditions it would be asked again for every waiting job, on SQLite.
+        jobs.c.queue_name == case((~stopped.exists(), queue)),
         jobs.c.state == STATES[JobState.WAITING],
         jobs.c.name.not_in(paused),
-        ~stopped.exists(),
     )
     if named:
         query = query.where(jobs.c.name == bindparam("job_name", type_=jobs.c.name.type))
