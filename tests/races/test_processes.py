@@ -1,0 +1,140 @@
+"""Races between processes: nothing is handed out twice, no limit is exceeded, nothing is lost."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from oqron_sql import AsyncSQLStore, Job, JobOptions, JobState, new_job
+from oqron_sql.contract import Group
+from tests.backends import BACKENDS, Backends
+from tests.races.claimant import CAP, KEYS, MOST, QUEUE, RATE
+
+PROCESSES = 4
+JOBS = 300
+RACING = ("sqlite-thread", "pg-asyncpg", "maria-pymysql-thread")
+
+
+@pytest.fixture
+def url(backend: str, backends: Backends) -> str:
+    if backend not in RACING:
+        pytest.skip("its processes would race as those of another backend do")
+    return backends.database(BACKENDS[backend]).url
+
+
+class Racer:
+    """A process that waits for the word to go."""
+
+    def __init__(self, role: str, url: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "tests.races.claimant", role, url],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self.hear() == "ready"
+
+    def go(self) -> None:
+        assert self.process.stdin
+        self.process.stdin.write("go\n")
+        self.process.stdin.flush()
+
+    def hear(self) -> Any:
+        assert self.process.stdout
+        line = self.process.stdout.readline()
+        assert line, "the process ended early"
+        return json.loads(line)
+
+    def rest(self) -> list[Any]:
+        """Return what it says until its end, which must be a good one."""
+        assert self.process.stdout
+        said = [json.loads(line) for line in self.process.stdout]
+        assert self.process.wait() == 0
+        return said
+
+
+@contextlib.contextmanager
+def racing(role: str, url: str) -> Iterator[list[Racer]]:
+    """Start all at once."""
+    racers: list[Racer] = []
+    try:
+        racers.extend(Racer(role, url) for _ in range(PROCESSES))
+        for racer in racers:
+            racer.go()
+        yield racers
+    finally:
+        for racer in racers:
+            racer.process.kill()
+            racer.process.communicate()
+
+
+def race(role: str, url: str) -> list[list[Any]]:
+    """Return what each process said."""
+    with racing(role, url) as racers:
+        return [racer.rest() for racer in racers]
+
+
+async def fill(url: str, n: int, groups: int = 0) -> list[Job]:
+    def options(i: int) -> JobOptions:
+        return JobOptions(group=Group(id=f"g{i % groups}")) if groups else JobOptions()
+
+    jobs = [new_job(QUEUE, "one", i, options(i)) for i in range(n)]
+    async with AsyncSQLStore(url) as store:
+        await store.save_bulk(QUEUE, jobs)
+    return jobs
+
+
+async def test_every_job_is_handed_out_once(url: str) -> None:
+    jobs = await fill(url, JOBS)
+    taken = [lease for said in race("drain", url) for batch in said for lease in batch]
+    assert sorted(taken) == sorted([job.id, 1] for job in jobs)
+    async with AsyncSQLStore(url) as store:
+        counts = await store.get_job_counts(QUEUE)
+    assert {state: n for state, n in counts.items() if n} == {JobState.COMPLETED: JOBS}
+
+
+async def test_no_group_has_more_than_its_cap(url: str) -> None:
+    await fill(url, 60, groups=5)
+    taken = [job for said in race("grouped", url) for batch in said for job in batch]
+    assert len({job_id for job_id, _ in taken}) == len(taken)
+    per_group = Counter(group for _, group in taken)
+    assert per_group == {f"g{i}": CAP for i in range(5)}
+
+
+@pytest.mark.parametrize(("role", "most"), [("rated", RATE), ("capped", MOST)])
+async def test_a_limit_is_met_and_never_exceeded(url: str, role: str, most: int) -> None:
+    await fill(url, 60)
+    taken = [job_id for said in race(role, url) for batch in said for job_id, _ in batch]
+    assert len(taken) == len(set(taken)) == most
+
+
+async def test_one_job_per_key(url: str) -> None:
+    told = race("save", url)
+    assert all(said == told[0] for said in told)
+    async with AsyncSQLStore(url) as store:
+        assert await store.count_jobs(QUEUE, JobState.WAITING) == KEYS
+
+
+async def test_nothing_is_lost_when_a_process_is_killed(url: str) -> None:
+    """The dead one's jobs come back when their leases run out, and end once."""
+    jobs = await fill(url, JOBS)
+    with racing("survive", url) as racers:
+        victim, *others = racers
+        leased = victim.hear()
+        victim.process.kill()
+        for racer in others:
+            racer.rest()
+    async with AsyncSQLStore(url) as store:
+        ended = await store.list_jobs(QUEUE, JobState.COMPLETED, 0, JOBS + 1)
+    assert sorted(job.id for job in ended) == sorted(job.id for job in jobs)
+    assert all(job.lease == 1 + job.lost_count for job in ended)
+    # It may have finished the batch it told of before it died, but then it held the next.
+    assert leased
+    assert any(job.lost_count for job in ended)
