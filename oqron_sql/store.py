@@ -47,7 +47,7 @@ from oqron_sql.queries import (
     updating,
 )
 from oqron_sql.queries import metrics as measuring
-from oqron_sql.queries.tx import Settings
+from oqron_sql.queries.tx import Settings, Tx
 from oqron_sql.schema.tables import DEFAULT_PREFIX, tables
 from oqron_sql.shell import Shell
 
@@ -111,8 +111,12 @@ class _Base:
         if shell.source.engine is None or shell.closed is None:
             return
         shell.closed = None
+
+        def connect(tx: Tx) -> None:
+            tx.dialect.check_server(tx.conn)
+
         try:
-            shell.run(lambda tx: tx.dialect.check_server(tx.conn))
+            shell.run(connect)
             migrate.ensure(
                 shell.source.engine, mode=self._migrate, prefix=names.prefix, schema=names.schema
             )
