@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from sqlalchemy import (
     URL,
@@ -17,6 +16,7 @@ from sqlalchemy import (
     Engine,
     Executable,
     FromClause,
+    Insert,
     Row,
     Select,
     String,
@@ -26,7 +26,6 @@ from sqlalchemy import (
     event,
     func,
     literal_column,
-    select,
     text,
     type_coerce,
     update,
@@ -36,20 +35,16 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.types import TypeEngine
 
 from oqron_sql.dialects.base import (
-    NOTHING,
-    Changes,
     Claim,
-    Dialect,
     Rows,
     Values,
     Work,
-    inserted,
-    json_rows,
     primary_key,
     seeing,
     shape,
 )
 from oqron_sql.dialects.jsontable import json_table
+from oqron_sql.dialects.upserting import Upserting, plain_insert
 from oqron_sql.errors import UnsupportedDatabase
 
 # lock wait timeout, deadlock (Galera's certification failure too), record changed since last read
@@ -83,7 +78,7 @@ class Microseconds(TypeDecorator[timedelta]):
         return None if value is None else value // timedelta(microseconds=1)
 
 
-class MySQL(Dialect):
+class MySQL(Upserting):
     """Both families; where they differ, the server is asked which it is."""
 
     names: ClassVar = ("mysql", "mariadb")
@@ -203,9 +198,6 @@ class MySQL(Dialect):
             func.timestampadd(literal_column("MICROSECOND"), span, clock), UTCDateTime()
         )
 
-    def spans(self, conn: Connection, spans: Mapping[str, timedelta]) -> dict[str, Any]:
-        return dict(spans)
-
     def claim(self, work: Work, claim: Claim, params: Values) -> Sequence[Row[Any]]:
         # The index gives the order (no filesort), so SKIP LOCKED locks just the rows it returns.
         work.begin()
@@ -221,7 +213,7 @@ class MySQL(Dialect):
         # Not INSERT IGNORE, which hides every other error too; not a no-op ON DUPLICATE KEY UPDATE,
         # whose count of matched rows is 1 either way. The error undoes just this statement.
         try:
-            work.conn.execute(_inserting(table, *shape(row)), work.filled(row))
+            work.conn.execute(plain_insert(self, table, *shape(row)), work.filled(row))
         except IntegrityError as error:
             if _errno(error) == DUPLICATE:
                 return False
@@ -237,25 +229,21 @@ class MySQL(Dialect):
         *,
         timed: tuple[str, ...],
     ) -> int | None:
-        params = work.filled(dict.fromkeys(timed, timedelta(0)))
-        statement = _inserting_many(table, names, timed)
-        work.conn.execute(statement, {**params, "batch": json_rows(rows)})
+        super().insert_many(work, table, names, rows, timed=timed)
         return None  # new and old rows count alike, see insert_ignore
 
-    def upsert(
-        self, work: Work, table: Table, row: Values, changes: Changes, params: Values = NOTHING
-    ) -> None:
-        statement = _upserting(table, shape(row)[0], tuple(changes.items()))
-        work.conn.execute(statement, {**work.filled(row), **params})
+    def insert(self, table: Table) -> Insert:
+        return insert(table)
+
+    def or_nothing(self, statement: Any, table: Table) -> Executable:
+        key = next(iter(table.primary_key))
+        return self.or_change(statement, table, {key.name: key})
+
+    def or_change(self, statement: Any, table: Table, changes: dict[str, Any]) -> Executable:
+        return cast("Executable", statement.on_duplicate_key_update(changes))
 
     def batch(self, columns: Mapping[str, TypeEngine[Any]], size: int) -> FromClause:
         return json_table(bindparam("batch", type_=String()), columns)
-
-    def batch_values(self, columns: Mapping[str, TypeEngine[Any]], rows: Rows) -> dict[str, Any]:
-        return {"batch": json_rows(rows)}
-
-    def batch_size(self, rows: Rows) -> int:
-        return 0
 
     def lock_rows(self, rows: Select[Any], *, skip_locked: bool = True) -> Select[Any]:
         return rows.with_for_update(skip_locked=skip_locked)
@@ -274,29 +262,6 @@ def _claiming(claim: Claim) -> Executable:
         .where(primary_key(claim.table).in_(bindparam("keys", expanding=True)))
         .values({**values, claim.bump.name: claim.bump + 1})
     )
-
-
-@functools.lru_cache(maxsize=256)
-def _inserting(table: Table, names: tuple[str, ...], timed: tuple[str, ...]) -> Executable:
-    return insert(table).values(inserted(dialect, table, names, timed))
-
-
-@functools.lru_cache(maxsize=256)
-def _inserting_many(table: Table, names: tuple[str, ...], timed: tuple[str, ...]) -> Executable:
-    key = primary_key(table)
-    source = dialect.batch({name: table.c[name].type for name in names}, 0)
-    now = inserted(dialect, table, (), timed)
-    rows = select(*(source.c[name] for name in names), *now.values()).order_by(source.c.n)
-    statement = insert(table).from_select([*names, *timed], rows)
-    return statement.on_duplicate_key_update({key.name: key})
-
-
-@functools.lru_cache(maxsize=256)
-def _upserting(
-    table: Table, names: tuple[str, ...], changes: tuple[tuple[str, ColumnElement[Any]], ...]
-) -> Executable:
-    statement = insert(table).values(inserted(dialect, table, names, ()))
-    return statement.on_duplicate_key_update(dict(changes))
 
 
 def _errno(error: DBAPIError) -> int | None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from sqlalchemy import (
     URL,
@@ -16,6 +15,7 @@ from sqlalchemy import (
     Engine,
     Executable,
     FromClause,
+    Insert,
     Interval,
     Row,
     Select,
@@ -34,17 +34,13 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.types import TypeEngine
 
 from oqron_sql.dialects.base import (
-    NOTHING,
-    Changes,
     Claim,
-    Dialect,
     Rows,
     Values,
     Work,
-    inserted,
     primary_key,
-    shape,
 )
+from oqron_sql.dialects.upserting import Upserting
 from oqron_sql.errors import UnsupportedDatabase
 
 # serialization_failure, deadlock_detected, lock_not_available
@@ -53,7 +49,7 @@ TRANSIENT = {"40001", "40P01", "55P03"}
 GONE = {"25006", "57P01", "57P02", "57P03"}
 
 
-class PostgreSQL(Dialect):
+class PostgreSQL(Upserting):
     """PostgreSQL 12 and later."""
 
     names: ClassVar = ("postgresql",)
@@ -137,35 +133,20 @@ class PostgreSQL(Dialect):
         # can serve. A statement that had to wait writes a lease that is shorter, never longer.
         return func.statement_timestamp(type_=TIMESTAMP(timezone=True)) + span
 
-    def spans(self, conn: Connection, spans: Mapping[str, timedelta]) -> dict[str, Any]:
-        return dict(spans)
-
     def claim(self, work: Work, claim: Claim, params: Values) -> Sequence[Row[Any]]:
         return work.conn.execute(claim.once(_claiming), params).all()
 
-    def insert_ignore(self, work: Work, table: Table, row: Values) -> bool:
-        return work.conn.execute(_inserting(table, *shape(row)), work.filled(row)).rowcount == 1
+    def insert(self, table: Table) -> Insert:
+        return insert(table)
 
-    def insert_many(
-        self,
-        work: Work,
-        table: Table,
-        names: tuple[str, ...],
-        rows: Rows,
-        *,
-        timed: tuple[str, ...],
-    ) -> int | None:
-        params = work.filled(dict.fromkeys(timed, timedelta(0)))
-        columns = {name: table.c[name].type for name in names}
-        return work.conn.execute(
-            _inserting_many(table, names, timed), {**params, **self.batch_values(columns, rows)}
-        ).rowcount
+    def or_nothing(self, statement: Any, table: Table) -> Executable:
+        return cast("Executable", statement.on_conflict_do_nothing())
 
-    def upsert(
-        self, work: Work, table: Table, row: Values, changes: Changes, params: Values = NOTHING
-    ) -> None:
-        statement = _upserting(table, shape(row)[0], tuple(changes.items()))
-        work.conn.execute(statement, {**work.filled(row), **params})
+    def or_change(self, statement: Any, table: Table, changes: dict[str, Any]) -> Executable:
+        keys = list(table.primary_key)
+        return cast(
+            "Executable", statement.on_conflict_do_update(index_elements=keys, set_=changes)
+        )
 
     def batch(self, columns: Mapping[str, TypeEngine[Any]], size: int) -> FromClause:
         # One array per column: the text of the statement is the same for any number of rows.
@@ -186,9 +167,6 @@ class PostgreSQL(Dialect):
             for name, values in zip(columns, zip(*rows, strict=True), strict=True)
         }
 
-    def batch_size(self, rows: Rows) -> int:
-        return 0
-
     def lock_rows(self, rows: Select[Any], *, skip_locked: bool = True) -> Select[Any]:
         # NO KEY UPDATE is what an UPDATE takes anyway.
         return rows.with_for_update(skip_locked=skip_locked, key_share=True)
@@ -204,30 +182,6 @@ def _claiming(claim: Claim) -> Executable:
         .where(primary_key(claim.table) == chosen.c[0])
         .values({**claim.values, claim.bump.name: claim.bump + 1})
         .returning(*claim.returning)
-    )
-
-
-@functools.lru_cache(maxsize=256)
-def _inserting(table: Table, names: tuple[str, ...], timed: tuple[str, ...]) -> Executable:
-    return insert(table).values(inserted(dialect, table, names, timed)).on_conflict_do_nothing()
-
-
-@functools.lru_cache(maxsize=256)
-def _inserting_many(table: Table, names: tuple[str, ...], timed: tuple[str, ...]) -> Executable:
-    source = dialect.batch({name: table.c[name].type for name in names}, 0)
-    now = inserted(dialect, table, (), timed)
-    rows = select(*(source.c[name] for name in names), *now.values()).order_by(source.c.n)
-    return insert(table).from_select([*names, *timed], rows).on_conflict_do_nothing()
-
-
-@functools.lru_cache(maxsize=256)
-def _upserting(
-    table: Table, names: tuple[str, ...], changes: tuple[tuple[str, ColumnElement[Any]], ...]
-) -> Executable:
-    return (
-        insert(table)
-        .values(inserted(dialect, table, names, ()))
-        .on_conflict_do_update(index_elements=list(table.primary_key), set_=dict(changes))
     )
 
 

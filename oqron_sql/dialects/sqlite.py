@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 import logging
 import os
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from sqlalchemy import (
     URL,
@@ -17,6 +16,7 @@ from sqlalchemy import (
     Engine,
     Executable,
     FromClause,
+    Insert,
     Integer,
     Row,
     String,
@@ -26,7 +26,6 @@ from sqlalchemy import (
     event,
     func,
     select,
-    true,
     type_coerce,
     update,
 )
@@ -36,19 +35,13 @@ from sqlalchemy.pool import StaticPool
 from sqlalchemy.types import TypeEngine
 
 from oqron_sql.dialects.base import (
-    NOTHING,
-    Changes,
     Claim,
-    Dialect,
     IsoTimestamp,
-    Rows,
     Values,
     Work,
-    inserted,
-    json_rows,
     primary_key,
-    shape,
 )
+from oqron_sql.dialects.upserting import Upserting
 from oqron_sql.errors import UnsupportedDatabase
 
 logger = logging.getLogger("oqron_sql")
@@ -69,7 +62,7 @@ class Modifier(TypeDecorator[timedelta]):
         return None if value is None else f"{value.total_seconds():+.3f} seconds"
 
 
-class SQLite(Dialect):
+class SQLite(Upserting):
     """SQLite 3.35 and later (RETURNING), through pysqlite or aiosqlite."""
 
     names: ClassVar = ("sqlite",)
@@ -175,34 +168,20 @@ class SQLite(Dialect):
         clock = func.strftime("%Y-%m-%d %H:%M:%f", "now", span, type_=String())
         return type_coerce(clock.concat("000"), IsoTimestamp())
 
-    def spans(self, conn: Connection, spans: Mapping[str, timedelta]) -> dict[str, Any]:
-        return dict(spans)
-
     def claim(self, work: Work, claim: Claim, params: Values) -> Sequence[Row[Any]]:
         return work.conn.execute(claim.once(_claiming), params).all()
 
-    def insert_ignore(self, work: Work, table: Table, row: Values) -> bool:
-        return work.conn.execute(_inserting(table, *shape(row)), work.filled(row)).rowcount == 1
+    def insert(self, table: Table) -> Insert:
+        return insert(table)
 
-    def insert_many(
-        self,
-        work: Work,
-        table: Table,
-        names: tuple[str, ...],
-        rows: Rows,
-        *,
-        timed: tuple[str, ...],
-    ) -> int | None:
-        params = work.filled(dict.fromkeys(timed, timedelta(0)))
-        return work.conn.execute(
-            _inserting_many(table, names, timed), {**params, "batch": json_rows(rows)}
-        ).rowcount
+    def or_nothing(self, statement: Any, table: Table) -> Executable:
+        return cast("Executable", statement.on_conflict_do_nothing())
 
-    def upsert(
-        self, work: Work, table: Table, row: Values, changes: Changes, params: Values = NOTHING
-    ) -> None:
-        statement = _upserting(table, shape(row)[0], tuple(changes.items()))
-        work.conn.execute(statement, {**work.filled(row), **params})
+    def or_change(self, statement: Any, table: Table, changes: dict[str, Any]) -> Executable:
+        keys = list(table.primary_key)
+        return cast(
+            "Executable", statement.on_conflict_do_update(index_elements=keys, set_=changes)
+        )
 
     def batch(self, columns: Mapping[str, TypeEngine[Any]], size: int) -> FromClause:
         each = func.json_each(bindparam("batch", type_=String())).table_valued(
@@ -214,12 +193,6 @@ class SQLite(Dialect):
         ]
         return select(each.c.key.label("n"), *picked).subquery("batch")
 
-    def batch_values(self, columns: Mapping[str, TypeEngine[Any]], rows: Rows) -> dict[str, Any]:
-        return {"batch": json_rows(rows)}
-
-    def batch_size(self, rows: Rows) -> int:
-        return 0
-
 
 def _claiming(claim: Claim) -> Executable:
     return (
@@ -227,34 +200,6 @@ def _claiming(claim: Claim) -> Executable:
         .where(primary_key(claim.table).in_(claim.candidates))
         .values({**claim.values, claim.bump.name: claim.bump + 1})
         .returning(*claim.returning)
-    )
-
-
-@functools.lru_cache(maxsize=256)
-def _inserting(table: Table, names: tuple[str, ...], timed: tuple[str, ...]) -> Executable:
-    return insert(table).values(inserted(dialect, table, names, timed)).on_conflict_do_nothing()
-
-
-@functools.lru_cache(maxsize=256)
-def _inserting_many(table: Table, names: tuple[str, ...], timed: tuple[str, ...]) -> Executable:
-    source = dialect.batch({name: table.c[name].type for name in names}, 0)
-    now = inserted(dialect, table, (), timed)
-    rows = (
-        select(*(source.c[name] for name in names), *now.values())
-        .where(true())  # else the parser takes ON CONFLICT for a join
-        .order_by(source.c.n)
-    )
-    return insert(table).from_select([*names, *timed], rows).on_conflict_do_nothing()
-
-
-@functools.lru_cache(maxsize=256)
-def _upserting(
-    table: Table, names: tuple[str, ...], changes: tuple[tuple[str, ColumnElement[Any]], ...]
-) -> Executable:
-    return (
-        insert(table)
-        .values(inserted(dialect, table, names, ()))
-        .on_conflict_do_update(index_elements=list(table.primary_key), set_=dict(changes))
     )
 
 

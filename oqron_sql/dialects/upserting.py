@@ -1,0 +1,115 @@
+"""For databases whose INSERT can say what is to become of a conflict: one statement, made once."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Executable, Insert, Table, select, true
+from sqlalchemy.types import TypeEngine
+
+from oqron_sql.dialects.base import (
+    NOTHING,
+    Changes,
+    Dialect,
+    Rows,
+    Values,
+    Work,
+    inserted,
+    json_rows,
+    shape,
+)
+
+
+class Upserting(Dialect):
+    """The three ways to insert, from what a family says of its INSERT.
+
+    A batch is one JSON document, and spans from now are computed by the server, unless a family
+    says otherwise.
+    """
+
+    def insert(self, table: Table) -> Insert:
+        """Return the family's INSERT into `table`."""
+        raise NotImplementedError
+
+    def or_nothing(self, statement: Any, table: Table) -> Executable:
+        """Return the INSERT such that a row that conflicts is left out."""
+        raise NotImplementedError
+
+    def or_change(self, statement: Any, table: Table, changes: dict[str, Any]) -> Executable:
+        """Return the INSERT such that the row in the way is changed instead."""
+        raise NotImplementedError
+
+    def spans(self, conn: Connection, spans: Mapping[str, timedelta]) -> dict[str, Any]:
+        return dict(spans)
+
+    def insert_ignore(self, work: Work, table: Table, row: Values) -> bool:
+        statement = _inserting(self, table, *shape(row))
+        return work.conn.execute(statement, work.filled(row)).rowcount == 1
+
+    def insert_many(
+        self,
+        work: Work,
+        table: Table,
+        names: tuple[str, ...],
+        rows: Rows,
+        *,
+        timed: tuple[str, ...],
+    ) -> int | None:
+        columns = {name: table.c[name].type for name in names}
+        now = work.filled(dict.fromkeys(timed, timedelta(0)))
+        statement = _inserting_many(self, table, names, timed)
+        return work.conn.execute(statement, {**now, **self.batch_values(columns, rows)}).rowcount
+
+    def upsert(
+        self, work: Work, table: Table, row: Values, changes: Changes, params: Values = NOTHING
+    ) -> None:
+        statement = _upserting(self, table, tuple(row), tuple(changes.items()))
+        work.conn.execute(statement, {**work.filled(row), **params})
+
+    def batch_values(self, columns: Mapping[str, TypeEngine[Any]], rows: Rows) -> dict[str, Any]:
+        return {"batch": json_rows(rows)}
+
+    def batch_size(self, rows: Rows) -> int:
+        return 0
+
+
+@functools.lru_cache(maxsize=256)
+def plain_insert(
+    dialect: Upserting, table: Table, names: tuple[str, ...], timed: tuple[str, ...]
+) -> Insert:
+    """Return the INSERT of a row of that shape, which fails if there is a conflict."""
+    return dialect.insert(table).values(inserted(dialect, table, names, timed))
+
+
+@functools.lru_cache(maxsize=256)
+def _inserting(
+    dialect: Upserting, table: Table, names: tuple[str, ...], timed: tuple[str, ...]
+) -> Executable:
+    return dialect.or_nothing(plain_insert(dialect, table, names, timed), table)
+
+
+@functools.lru_cache(maxsize=256)
+def _inserting_many(
+    dialect: Upserting, table: Table, names: tuple[str, ...], timed: tuple[str, ...]
+) -> Executable:
+    source = dialect.batch({name: table.c[name].type for name in names}, 0)
+    now = inserted(dialect, table, (), timed)
+    rows = (
+        select(*(source.c[name] for name in names), *now.values())
+        .where(true())  # else SQLite's parser takes ON CONFLICT for a join
+        .order_by(source.c.n)
+    )
+    return dialect.or_nothing(dialect.insert(table).from_select([*names, *timed], rows), table)
+
+
+@functools.lru_cache(maxsize=256)
+def _upserting(
+    dialect: Upserting,
+    table: Table,
+    names: tuple[str, ...],
+    changes: tuple[tuple[str, ColumnElement[Any]], ...],
+) -> Executable:
+    return dialect.or_change(plain_insert(dialect, table, names, ()), table, dict(changes))
