@@ -57,11 +57,10 @@ async def assert_lost(store: AsyncStore, old: Job, current: int | None) -> None:
         error = refused.value
         assert isinstance(error, JobNotFound | LeaseLost)
         assert (error.queue, error.job_id) == (QUEUE, old.id), name
-        if current is None and name == "append_logs":  # which says that there is no job
-            assert isinstance(error, JobNotFound)
-        else:
-            assert isinstance(error, LeaseLost), name
+        if isinstance(error, LeaseLost):
             assert (error.lease, error.current) == (old.lease, current), name
+        else:  # both are true of a log without a job
+            assert (current, name) == (None, "append_logs")
     assert await contents(store) == before
 
 
