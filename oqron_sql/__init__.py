@@ -1,5 +1,6 @@
 """Durable background jobs in the database an application already has."""
 
+from oqron_sql.async_store import AsyncSQLStore
 from oqron_sql.contract import (
     AsyncStore,
     Complete,
@@ -16,7 +17,7 @@ from oqron_sql.contract import (
 )
 from oqron_sql.errors import LeaseLost, OqronError
 from oqron_sql.memory import AsyncMemoryStore, MemoryStore
-from oqron_sql.store import AsyncSQLStore, SQLStore
+from oqron_sql.store import SQLStore
 
 __all__ = [
     "AsyncMemoryStore",

@@ -1,34 +1,24 @@
-"""The store on SQL, for blocking and for awaiting callers: one line per method, one body each."""
+"""The store on SQL for callers that block: one line per method, one body each."""
 
 from __future__ import annotations
 
-import asyncio
-import random
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncEngine
-from sqlalchemy.util import greenlet_spawn
 
 from oqron_sql import migrate
-from oqron_sql.binding import Body, awaiting, blocking, in_awaited_steps, in_steps
-from oqron_sql.contract.async_store import AsyncStore
+from oqron_sql.base import BaseStore
+from oqron_sql.binding import Body, blocking, in_steps
 from oqron_sql.contract.clock import Clock
 from oqron_sql.contract.codec import MAX_BYTES
-from oqron_sql.contract.events import Callback, ErrorHandler, StoreEvent, Subscribers
-from oqron_sql.contract.model import Job, JobState, Metrics
+from oqron_sql.contract.events import ErrorHandler, StoreEvent
+from oqron_sql.contract.model import JobState, Metrics
 from oqron_sql.contract.store import Store
 from oqron_sql.engines import (
-    AwaitingBind,
     BlockingBind,
-    Source,
-    awaiting_source,
     blocking_source,
 )
-from oqron_sql.errors import OqronError
-from oqron_sql.gathering import Entry, Gathering
 from oqron_sql.queries import (
     counting,
     deduplicating,
@@ -47,90 +37,12 @@ from oqron_sql.queries import (
     updating,
 )
 from oqron_sql.queries import metrics as measuring
-from oqron_sql.queries.tx import Settings, Tx
-from oqron_sql.schema.tables import DEFAULT_PREFIX, tables
-from oqron_sql.shell import Shell
+from oqron_sql.schema.tables import DEFAULT_PREFIX
 
 R = TypeVar("R")
 
-SHARDS = 16
-CANCEL_GRACE = timedelta(seconds=5)
 
-
-class _Base:
-    """What both shells are made of."""
-
-    def __init__(
-        self,
-        source: Source,
-        *,
-        prefix: str,
-        schema: str | None,
-        migrate: migrate.Mode,
-        clock: Clock | None,
-        metrics: Metrics | None,
-        max_payload: int,
-        on_event_error: ErrorHandler | None,
-    ) -> None:
-        settings = Settings(
-            tables=tables(prefix, schema),
-            clock=clock or Clock(),
-            metrics=metrics,
-            max_payload=max_payload,
-            shard=random.randrange(SHARDS),  # noqa: S311 - spreads writers, guards nothing
-        )
-        self._migrate = migrate
-        self._shell = Shell(source, settings, Subscribers(on_event_error))
-
-    def _share(self, source: Source) -> Self:
-        """Return the same store on another source."""
-        twin = object.__new__(type(self))
-        twin._migrate = "off"
-        twin._shell = Shell(source, self._shell.settings, self._shell.subscribers)
-        twin._open()
-        return twin
-
-    def _open(self) -> None:
-        """Prepare what a shell needs besides its source."""
-
-    def __repr__(self) -> str:
-        names = self._shell.settings.tables
-        return f"<{type(self).__name__} {names.schema or ''}.{names.prefix}*>"
-
-    def subscribe(self, queue: str, callback: Callback) -> None:
-        """Call `callback` for each event of `queue`."""
-        self._shell.subscribers.subscribe(queue, callback)
-
-    def unsubscribe(self, queue: str, callback: Callback | None = None) -> None:
-        """Stop calling `callback`, or every callback of `queue`."""
-        self._shell.subscribers.unsubscribe(queue, callback)
-
-    def _connect(self) -> None:
-        """Check the server and bring the tables to head, unless a host's transaction is used."""
-        shell, names = self._shell, self._shell.settings.tables
-        if shell.source.engine is None or shell.closed is None:
-            return
-        shell.closed = None
-
-        def connect(tx: Tx) -> None:
-            tx.dialect.check_server(tx.conn)
-
-        try:
-            shell.run(connect)
-            migrate.ensure(
-                shell.source.engine, mode=self._migrate, prefix=names.prefix, schema=names.schema
-            )
-        except BaseException:
-            shell.closed = "before connect()"
-            raise
-
-    def _disconnect(self) -> None:
-        self._shell.subscribers.clear()
-        if self._shell.source.engine is not None:
-            self._shell.closed = "after disconnect()"
-
-
-class SQLStore(_Base):
+class SQLStore(BaseStore):
     """A store on a SQL database, for callers that block.
 
     `bind` is a URL, or the host's Engine, Connection, Session or scoped_session; without one,
@@ -268,190 +180,5 @@ class SQLStore(_Base):
     aggregate_metrics = blocking(measuring.aggregate_metrics)
 
 
-class AsyncSQLStore(_Base):
-    """A store on a SQL database, for callers that await.
-
-    `bind` is what `SQLStore` takes, or the host's AsyncEngine, AsyncConnection or AsyncSession. A
-    driver that can be awaited is; any other runs in a thread. Everything else is as in `SQLStore`.
-    A cancelled call is seen through, or its connection thrown away: none is left in the middle.
-
-    Raises:
-        ConfigurationError: `bind` is nothing an awaiting store can use.
-        InvalidPrefix: `prefix` or `schema` is not a safe identifier.
-    """
-
-    def __init__(
-        self,
-        bind: AwaitingBind | None = None,
-        *,
-        prefix: str = DEFAULT_PREFIX,
-        schema: str | None = None,
-        migrate: migrate.Mode = "auto",
-        clock: Clock | None = None,
-        metrics: Metrics | None = None,
-        max_payload: int = MAX_BYTES,
-        on_event_error: ErrorHandler | None = None,
-    ) -> None:
-        super().__init__(
-            awaiting_source(bind),
-            prefix=prefix,
-            schema=schema,
-            migrate=migrate,
-            clock=clock,
-            metrics=metrics,
-            max_payload=max_payload,
-            on_event_error=on_event_error,
-        )
-        self._open()
-
-    def _open(self) -> None:
-        source = self._shell.source
-        workers = 1 if source.dialect.exclusive else 10
-        self._threads = ThreadPoolExecutor(workers, "oqron_sql") if source.hop == "thread" else None
-        # Coroutines would share the transaction of a database that is one connection.
-        self._turn = asyncio.Lock() if source.in_memory and source.hop == "greenlet" else None
-
-        self._gathering = Gathering(self._save_each) if source.join is None else None
-
-    def using(self, bind: AwaitingBind) -> Self:
-        """Return this store bound to the host's session or connection: it joins its transaction."""
-        return self._share(awaiting_source(bind))
-
-    async def run(self, body: Body[R], /, *, repeatable: bool = True) -> R:
-        """Run a body of SQL in one operation; for extensions."""
-        if self._shell.source.hop == "none":
-            return self._shell.run(body, repeatable=repeatable)
-        task = asyncio.ensure_future(
-            self._hop(lambda: self._shell.run(body, repeatable=repeatable))
-        )
-        try:
-            return await asyncio.shield(task)
-        except asyncio.CancelledError:
-            # Ours, not the database's: see it through, so that the outcome is not a riddle.
-            _, late = await asyncio.wait({task}, timeout=CANCEL_GRACE.total_seconds())
-            for one in late:
-                one.cancel()
-            if not late and not task.cancelled():
-                task.exception()
-            raise
-
-    async def _hop(self, call: Any) -> Any:
-        if self._threads is not None:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, call)
-        if self._turn is None:
-            return await greenlet_spawn(call)
-        async with self._turn:
-            return await greenlet_spawn(call)
-
-    async def save_job(self, queue: str, job: Job) -> str:
-        """Save `job` and return its id, or the id of the job that stands for it.
-
-        Saves that are made while one is under way are committed together after it.
-        """
-        if self._gathering is None:
-            return await self.run(lambda tx: saving.save_job(tx, queue, job))
-        return await self._gathering.save(queue, job)
-
-    async def _save_each(self, jobs: Sequence[Entry]) -> list[str | OqronError]:
-        return await self.run(lambda tx: saving.save_each(tx, jobs))
-
-    async def connect(self) -> None:
-        """Check the server and bring the tables to head; idempotent."""
-        if self._shell.source.engine is not None:
-            await self._hop(self._connect)
-
-    async def disconnect(self) -> None:
-        """Drop subscribers and close the engine if it was created here; idempotent."""
-        self._disconnect()
-        owned = self._shell.source.owned
-        if isinstance(owned, AsyncEngine):
-            await owned.dispose()
-        elif owned is not None:
-            await self._hop(owned.dispose)
-        if self._threads is not None:
-            self._threads.shutdown(wait=False)
-
-    async def __aenter__(self) -> Self:
-        await self.connect()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.disconnect()
-
-    async def publish(self, event: StoreEvent) -> None:
-        """Deliver `event` to the subscribers before returning."""
-        self._shell.subscribers.deliver(event)
-
-    async def clean(
-        self, queue: str, state: JobState, grace: timedelta, *, limit: int | None = None
-    ) -> int:
-        """Delete jobs in `state` that are older than `grace`; return how many."""
-        return await in_awaited_steps(
-            self, lambda tx, n: maintenance.clean_step(tx, queue, state, grace, limit=n), limit
-        )
-
-    async def drain(self, queue: str) -> None:
-        """Delete all waiting, delayed and waiting-children jobs."""
-        await in_awaited_steps(self, lambda tx, n: maintenance.drain_step(tx, queue, limit=n))
-
-    async def retry_jobs(self, queue: str, state: JobState) -> int:
-        """Make all failed (or completed) jobs waiting as if never run; return how many."""
-        return await in_awaited_steps(
-            self, lambda tx, n: maintenance.retry_step(tx, queue, state, limit=n)
-        )
-
-    async def promote_delayed_jobs(
-        self, queue: str, timestamp: datetime | None = None, *, limit: int | None = None
-    ) -> int:
-        """Make delayed jobs due at `timestamp` (default: now) waiting; return how many."""
-        return await in_awaited_steps(
-            self, lambda tx, n: delaying.promote_due_step(tx, queue, timestamp, limit=n), limit
-        )
-
-    async def promote_jobs(self, queue: str) -> int:
-        """Make every delayed job waiting; return how many."""
-        return await in_awaited_steps(self, lambda tx, n: delaying.promote_step(tx, queue, limit=n))
-
-    save_bulk = awaiting(saving.save_bulk)
-    save_flow = awaiting(saving.save_flow)
-    get_job = awaiting(jobs.get_job)
-    find_job_by_id = awaiting(jobs.find_job_by_id)
-    update_job = awaiting(updating.update_job)
-    append_logs = awaiting(jobs.append_logs, repeatable=False)
-    remove_job = awaiting(jobs.remove_job)
-    cancel_job = awaiting(jobs.cancel_job)
-    find_by_deduplication_key = awaiting(deduplicating.find_by_deduplication_key)
-    fetch_next_job = awaiting(fetch.fetch_next_job, repeatable=False)
-    fetch_jobs = awaiting(fetch.fetch_jobs, repeatable=False)
-    extend_lock = awaiting(leases.extend_lock)
-    extend_locks = awaiting(leases.extend_locks)
-    release_lock = awaiting(leases.release_lock)
-    finish_jobs = awaiting(finishing.finish_jobs)
-    recover_lost = awaiting(leases.recover_lost)
-    get_stalled_jobs = awaiting(leases.get_stalled_jobs)
-    get_active_count = awaiting(counting.count_active)
-    count_jobs = awaiting(counting.count_jobs)
-    get_job_counts = awaiting(counting.get_job_counts)
-    list_jobs = awaiting(counting.list_jobs)
-    list_queues = awaiting(overview.list_queues)
-    get_next_delayed_timestamp = awaiting(delaying.get_next_delayed_timestamp)
-    pause_job_name = awaiting(pausing.pause_job_name)
-    resume_job_name = awaiting(pausing.resume_job_name)
-    get_paused_job_names = awaiting(pausing.get_paused_job_names)
-    obliterate = awaiting(maintenance.obliterate)
-    notify_child_completed = awaiting(flows.notify_child_completed, repeatable=False)
-    fail_parent_on_child_failure = awaiting(flows.fail_parent_on_child_failure)
-    get_children_jobs = awaiting(flows.get_children_jobs)
-    list_flow_parents = awaiting(flows.list_flow_parents)
-    get_group_active_count = awaiting(groups.get_group_active_count)
-    get_waiting_group_count = awaiting(groups.get_waiting_group_count)
-    search_by_payload = awaiting(searching.search_by_payload)
-    search_by_name = awaiting(searching.search_by_name)
-    search_jobs = awaiting(searching.search_jobs)
-    get_metrics = awaiting(measuring.get_metrics)
-    aggregate_metrics = awaiting(measuring.aggregate_metrics)
-
-
 if TYPE_CHECKING:
-    _blocking: type[Store] = SQLStore
-    _awaiting: type[AsyncStore] = AsyncSQLStore
+    _: type[Store] = SQLStore

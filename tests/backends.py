@@ -19,6 +19,9 @@ from typing import ClassVar
 import sqlalchemy as sa
 
 from oqron_sql.contract import AsyncStore, Clock, Metrics
+from oqron_sql.memory.data import MemoryData
+from oqron_sql.memory.store import AsyncMemoryStore, MemoryStore
+from oqron_sql.store import AsyncSQLStore, SQLStore
 from oqron_sql.testing import StoreHarness, awaited
 from tests import servers
 
@@ -173,8 +176,6 @@ def in_ram() -> str | None:
 
 def migrate(url: str) -> None:
     """Make the tables, as connecting does."""
-    from oqron_sql.store import SQLStore
-
     store = SQLStore(url)
     store.connect()
     store.disconnect()
@@ -213,14 +214,10 @@ class MemoryHarness(_Harness):
     }
 
     def __init__(self, backend: Backend) -> None:
-        from oqron_sql.memory.data import MemoryData
-
         super().__init__(backend)
         self._data = MemoryData()
 
     def make(self, metrics: Metrics | None) -> AsyncStore:
-        from oqron_sql.memory.store import AsyncMemoryStore, MemoryStore
-
         if self.backend.blocking:
             return awaited(MemoryStore(self._data, clock=self.clock, metrics=metrics))
         return AsyncMemoryStore(self._data, clock=self.clock, metrics=metrics)
@@ -236,8 +233,6 @@ class SQLHarness(_Harness):
             self.missing = {"server_clock": OWN_CLOCK}  # type: ignore[misc]  # of this one alone
 
     def make(self, metrics: Metrics | None) -> AsyncStore:
-        from oqron_sql.store import AsyncSQLStore, SQLStore
-
         if self.backend.blocking:
             return awaited(SQLStore(self.url, clock=self.clock, metrics=metrics))
         return AsyncSQLStore(self.url, clock=self.clock, metrics=metrics)

@@ -17,6 +17,7 @@ import typer
 from rich.console import Console
 from sqlalchemy import URL, make_url
 
+from oqron_sql.async_store import AsyncSQLStore
 from oqron_sql.cli.demo_crew import Crew
 from oqron_sql.cli.demo_display import Progress, display_for, say
 from oqron_sql.cli.demo_files import NOT_PYTHONS_OWN, Found, find_files
@@ -26,7 +27,6 @@ from oqron_sql.cli.interruption import Interruption
 from oqron_sql.cli.messages import FAILED, plural, refuse_private_memory, show_url
 from oqron_sql.contract import AsyncStore, JobState
 from oqron_sql.errors import ConfigurationError
-from oqron_sql.store import AsyncSQLStore
 
 COMPANIONS = ("", "-wal", "-shm", "-journal")
 

@@ -18,11 +18,11 @@ from datetime import timedelta
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from oqron_sql.async_store import AsyncSQLStore
 from oqron_sql.cli.demo_files import Stopped, analyse
 from oqron_sql.cli.messages import explain
 from oqron_sql.contract import AsyncStore, Complete, Fail, Job, JobState, JobUpdate, Outcome
 from oqron_sql.errors import LeaseLost, OqronError
-from oqron_sql.store import AsyncSQLStore
 
 URL_VARIABLE = "OQRON_URL"
 LEASE = timedelta(seconds=3)

@@ -1,0 +1,92 @@
+"""What the blocking and the awaiting store have in common."""
+
+from __future__ import annotations
+
+import random
+from typing import Self
+
+from oqron_sql import migrate
+from oqron_sql.contract.clock import Clock
+from oqron_sql.contract.events import Callback, ErrorHandler, Subscribers
+from oqron_sql.contract.model import Metrics
+from oqron_sql.engines import (
+    Source,
+)
+from oqron_sql.queries.tx import Settings, Tx
+from oqron_sql.schema.tables import tables
+from oqron_sql.shell import Shell
+
+SHARDS = 16
+
+
+class BaseStore:
+    """What both shells are made of."""
+
+    def __init__(
+        self,
+        source: Source,
+        *,
+        prefix: str,
+        schema: str | None,
+        migrate: migrate.Mode,
+        clock: Clock | None,
+        metrics: Metrics | None,
+        max_payload: int,
+        on_event_error: ErrorHandler | None,
+    ) -> None:
+        settings = Settings(
+            tables=tables(prefix, schema),
+            clock=clock or Clock(),
+            metrics=metrics,
+            max_payload=max_payload,
+            shard=random.randrange(SHARDS),  # noqa: S311 - spreads writers, guards nothing
+        )
+        self._migrate = migrate
+        self._shell = Shell(source, settings, Subscribers(on_event_error))
+
+    def _share(self, source: Source) -> Self:
+        """Return the same store on another source."""
+        twin = object.__new__(type(self))
+        twin._migrate = "off"
+        twin._shell = Shell(source, self._shell.settings, self._shell.subscribers)
+        twin._open()
+        return twin
+
+    def _open(self) -> None:
+        """Prepare what a shell needs besides its source."""
+
+    def __repr__(self) -> str:
+        names = self._shell.settings.tables
+        return f"<{type(self).__name__} {names.schema or ''}.{names.prefix}*>"
+
+    def subscribe(self, queue: str, callback: Callback) -> None:
+        """Call `callback` for each event of `queue`."""
+        self._shell.subscribers.subscribe(queue, callback)
+
+    def unsubscribe(self, queue: str, callback: Callback | None = None) -> None:
+        """Stop calling `callback`, or every callback of `queue`."""
+        self._shell.subscribers.unsubscribe(queue, callback)
+
+    def _connect(self) -> None:
+        """Check the server and bring the tables to head, unless a host's transaction is used."""
+        shell, names = self._shell, self._shell.settings.tables
+        if shell.source.engine is None or shell.closed is None:
+            return
+        shell.closed = None
+
+        def connect(tx: Tx) -> None:
+            tx.dialect.check_server(tx.conn)
+
+        try:
+            shell.run(connect)
+            migrate.ensure(
+                shell.source.engine, mode=self._migrate, prefix=names.prefix, schema=names.schema
+            )
+        except BaseException:
+            shell.closed = "before connect()"
+            raise
+
+    def _disconnect(self) -> None:
+        self._shell.subscribers.clear()
+        if self._shell.source.engine is not None:
+            self._shell.closed = "after disconnect()"
