@@ -18,10 +18,11 @@ from typing import ClassVar
 
 import sqlalchemy as sa
 
+from oqron_sql.async_store import AsyncSQLStore
 from oqron_sql.contract import AsyncStore, Clock, Metrics
 from oqron_sql.memory.data import MemoryData
 from oqron_sql.memory.store import AsyncMemoryStore, MemoryStore
-from oqron_sql.store import AsyncSQLStore, SQLStore
+from oqron_sql.store import SQLStore
 from oqron_sql.testing import StoreHarness, awaited
 from tests import servers
 
