@@ -18,11 +18,9 @@ from typing import ClassVar
 
 import sqlalchemy as sa
 
-from oqron_sql.async_store import AsyncSQLStore
-from oqron_sql.contract import AsyncStore, Clock, Metrics
+from oqron_sql import AsyncMemoryStore, AsyncSQLStore, AsyncStore, MemoryStore, Metrics, SQLStore
+from oqron_sql.contract import Clock
 from oqron_sql.memory.data import MemoryData
-from oqron_sql.memory.store import AsyncMemoryStore, MemoryStore
-from oqron_sql.store import SQLStore
 from oqron_sql.testing import StoreHarness, awaited
 from tests import servers
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from oqron_sql import MemoryStore
 from oqron_sql.contract import (
     Complete,
     EventType,
@@ -23,7 +24,6 @@ from oqron_sql.contract import (
     StoreEvent,
 )
 from oqron_sql.contract.options import ANY
-from oqron_sql.memory.store import MemoryStore
 
 PAUSE = 0.002
 

@@ -10,9 +10,9 @@ from typing import Any, ClassVar
 
 import pytest
 
+from oqron_sql import MemoryStore
 from oqron_sql.contract import AsyncStore, Clock, Metrics
 from oqron_sql.memory.data import MemoryData
-from oqron_sql.memory.store import MemoryStore
 from oqron_sql.testing import CAPABILITIES, StoreHarness, awaited, requires
 from oqron_sql.testing.harness import why_not
 from oqron_sql.testing.store import ROLES, TESTS, fixture
