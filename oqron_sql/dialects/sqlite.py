@@ -83,7 +83,8 @@ class SQLite(Upserting):
         return options
 
     def in_memory(self, url: URL) -> bool:
-        return url.database in (None, "", ":memory:")
+        name = url.database or ":memory:"
+        return ":memory:" in name or url.query.get("mode") == "memory"
 
     def prepare(self, engine: Engine) -> None:
         @event.listens_for(engine, "connect")
