@@ -93,8 +93,8 @@ def _own(url: URL, hop: Hop) -> Source:
     except ModuleNotFoundError as error:
         raise ConfigurationError(
             f"{_shown(url)} needs the driver {error.name!r}; "
-            f"`pip install 'oqron-sql[{dialect.extra}]'` brings drivers for this database, and a URL "
-            f"names one, e.g. {url.get_backend_name()}+{dialect.blocking_driver}://"
+            f"`pip install 'oqron-sql[{dialect.extra}]'` brings drivers for this database, and a "
+            f"URL names one, e.g. {url.get_backend_name()}+{dialect.blocking_driver}://"
         ) from None
     engine = made.sync_engine if isinstance(made, AsyncEngine) else made
     dialect.prepare(engine)
