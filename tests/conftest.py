@@ -39,26 +39,26 @@ def backends() -> Iterator[Backends]:
 @pytest.fixture
 def harness(backend: str, backends: Backends) -> StoreHarness:
     """What opens stores of one backend after another, for the kit."""
-    with _installed():
+    with installed():
         return backends.harness(backend)
 
 
 @pytest.fixture
 def postgresql(backends: Backends) -> Server:
     """The session's PostgreSQL."""
-    with _installed():
+    with installed():
         return backends.server("postgresql")
 
 
 @pytest.fixture
 def mariadb(backends: Backends) -> Server:
     """The session's MariaDB."""
-    with _installed():
+    with installed():
         return backends.server("mariadb")
 
 
 @contextlib.contextmanager
-def _installed() -> Iterator[None]:
+def installed() -> Iterator[None]:
     """A server that is not installed is a skip at home, and a failure in CI."""
     try:
         yield

@@ -221,8 +221,9 @@ class MariaDB(Server):
 
 
 @contextlib.contextmanager
-def running(server: Server) -> Iterator[Server]:
-    """Prepare and start `server`; it is gone afterwards."""
+def running(kind: type[Server], settings: Mapping[str, str] | None) -> Iterator[Server]:
+    """Prepare and start a server; it is gone afterwards."""
+    server = kind(settings)
     try:
         server.prepare()
         server.start()
@@ -240,7 +241,7 @@ def postgresql(
         Missing: it is not installed.
     """
     _find("postgres", "initdb", "pg_isready")
-    return running(PostgreSQL(settings))
+    return running(PostgreSQL, settings)
 
 
 def mariadb(settings: Mapping[str, str] | None = None) -> contextlib.AbstractContextManager[Server]:
@@ -250,7 +251,7 @@ def mariadb(settings: Mapping[str, str] | None = None) -> contextlib.AbstractCon
         Missing: it is not installed.
     """
     _find("mariadbd", "mariadb-install-db")
-    return running(MariaDB(settings))
+    return running(MariaDB, settings)
 
 
 STARTERS: dict[str, Callable[[], contextlib.AbstractContextManager[Server]]] = {

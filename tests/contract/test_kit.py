@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import inspect
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Mapping
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
@@ -133,3 +137,34 @@ def test_an_unknown_capability_fails() -> None:
 
     with pytest.raises(pytest.fail.Exception, match="movable_clok"):
         fixture.check(TESTS["test_a_saved_job_is_read_back"], Mistaken(MemoryStore))
+
+
+CONFTEST = """
+import pytest
+from oqron_sql import MemoryStore, Metrics
+from oqron_sql.memory.data import MemoryData
+from oqron_sql.testing import StoreHarness, awaited
+
+class Mine(StoreHarness):
+    missing = {"movable_clock": "it is nailed to the wall", "shared_data": "there is one"}
+
+    async def open(self):
+        return await self.keep(awaited(MemoryStore(MemoryData(), metrics=Metrics())))
+
+@pytest.fixture
+def harness():
+    return Mine()
+"""
+
+
+def test_others_can_run_it(tmp_path: Path) -> None:
+    """As the kit's documentation says, and without settings of pytest's."""
+    (tmp_path / "conftest.py").write_text(CONFTEST)
+    (tmp_path / "test_mine.py").write_text("from oqron_sql.testing.store import *\n")
+    chosen = "read_back or window_slides or two_instances or log_line_is_lost"
+    command = [sys.executable, "-m", "pytest", "-q", "-k", chosen, "-p", "no:cacheprovider"]
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run(
+        command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False
+    )
+    assert "2 passed, 2 skipped" in done.stdout, done.stdout + done.stderr
