@@ -196,6 +196,8 @@ class MariaDB(Server):
             "bind-address": "127.0.0.1",
             "socket": str(self.folder / "socket"),
             "pid-file": str(self.folder / "pid"),
+            # A server that starts removes the temporary tables of all others in a shared folder.
+            "tmpdir": str(self.folder),
             "init-file": str(self.folder / "init.sql"),
             "character-set-server": "latin1",
             "max-connections": "200",
