@@ -1,4 +1,4 @@
-"""`python -m benchmarks [QUESTION ...] [--rounds N] [--json PATH] [--quick]`."""
+"""`python -m benchmarks [QUESTION ...] [--rounds N] [--json PATH] [--quick] [--quiet CORES]`."""
 
 from __future__ import annotations
 
@@ -24,6 +24,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="how often each run is made (5)")
     parser.add_argument("--json", type=Path, metavar="PATH", help="where to write everything")
     parser.add_argument("--quick", action="store_true", help="a tenth of the jobs, one round")
+    parser.add_argument(
+        "--quiet", type=float, metavar="CORES", help="repeat what others disturbed by more cores"
+    )
     args = parser.parse_args()
     rounds, share = (1, QUICK_SHARE) if args.quick else (args.rounds, 1)
 
@@ -32,13 +35,18 @@ def main() -> None:
     for question in chosen(args.question):
         with databases(question.family) as where:
             server = where.version()
-            samples = measure(question, where, rounds, share, _tell)
+            samples = measure(question, where, _tell, rounds=rounds, share=share, quiet=args.quiet)
         verdicts = judge(question, samples)
         show(question, samples, verdicts)
         answers.append(as_json(question, server, samples, verdicts))
         missed += sum(verdict.met is False for verdict in verdicts)
         if args.json:  # after each question, so that a later failure loses nothing
-            result = {"machine": machine(), "packages": packages(), "rounds": rounds}
+            result = {
+                "machine": machine(),
+                "packages": packages(),
+                "rounds": rounds,
+                "quiet": args.quiet,
+            }
             args.json.write_text(json.dumps({**result, "answers": answers}, indent=1) + "\n")
     if missed and not args.quick:
         raise SystemExit(f"{missed} targets missed")

@@ -10,6 +10,8 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import sqlalchemy as sa
+
 from benchmarks.workload import QUEUE, payload
 from oqron_sql import SQLStore
 from oqron_sql.contract import Job, new_id
@@ -58,9 +60,14 @@ WAITING = "SELECT count(*) FROM oqron_jobs WHERE state = 'waiting'"
 UNFINISHED = "SELECT count(*) FROM oqron_jobs WHERE state <> 'completed' OR returnvalue IS NULL"
 
 
+BLOCKING = {"mysql": "mysql+pymysql"}
+
+
 def create_tables(url: str, jobs: int = 0) -> None:
     """Let the store make its tables and save so many jobs."""
-    store = SQLStore(url)
+    made = sa.make_url(url)
+    backend = made.get_backend_name()
+    store = SQLStore(made.set(drivername=BLOCKING.get(backend, backend)))
     store.connect()
     for first in range(0, jobs, 1000):
         numbers = range(first, min(first + 1000, jobs))

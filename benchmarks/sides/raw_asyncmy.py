@@ -29,7 +29,7 @@ async def drain(task: Task, profiler: Profiler) -> Sample:
             await cursor.execute(raw_sql.MYSQL_CANDIDATES, (QUEUE, QUEUE, n))
             rows: list[Row] = await cursor.fetchall()
             if rows:
-                await cursor.execute(raw_sql.MYSQL_CLAIM, ("raw", [row[0] for row in rows]))
+                await cursor.execute(raw_sql.MYSQL_CLAIM, ("raw", tuple(row[0] for row in rows)))
         await fetching.commit()
         return rows
 

@@ -34,7 +34,7 @@ def drain(task: Task, profiler: Profiler) -> Sample:
             rows = cursor.fetchall()
             if not rows:
                 break
-            cursor.execute(raw_sql.MYSQL_CLAIM, ("raw", [row[0] for row in rows]))
+            cursor.execute(raw_sql.MYSQL_CLAIM, ("raw", tuple(row[0] for row in rows)))
             connection.commit()
             done = [(row, noop(row)) for row in rows]
             if cursor.execute(raw_sql.MYSQL_FINISH, (raw_sql.outcomes(done),)) != len(done):
