@@ -81,14 +81,15 @@ def plain_insert(
     dialect: Upserting, table: Table, names: tuple[str, ...], timed: tuple[str, ...]
 ) -> Insert:
     """Return the INSERT of a row of that shape, which fails if there is a conflict."""
-    return dialect.insert(table).values(inserted(dialect, table, names, timed))
+    return dialect.insert(table).values(inserted(dialect, table, names, timed)).inline()
 
 
 @functools.lru_cache(maxsize=256)
 def _inserting(
     dialect: Upserting, table: Table, names: tuple[str, ...], timed: tuple[str, ...]
 ) -> Executable:
-    return dialect.or_nothing(plain_insert(dialect, table, names, timed), table)
+    statement = dialect.or_nothing(plain_insert(dialect, table, names, timed), table)
+    return statement.execution_options(**_COUNTED)
 
 
 @functools.lru_cache(maxsize=256)
@@ -102,7 +103,12 @@ def _inserting_many(
         .where(true())  # else SQLite's parser takes ON CONFLICT for a join
         .order_by(source.c.n)
     )
-    return dialect.or_nothing(dialect.insert(table).from_select([*names, *timed], rows), table)
+    statement = dialect.or_nothing(dialect.insert(table).from_select([*names, *timed], rows), table)
+    return statement.execution_options(**_COUNTED)
+
+
+# Of an INSERT, psycopg no longer knows how many rows there were once its cursor is closed.
+_COUNTED: dict[str, Any] = {"preserve_rowcount": True}
 
 
 @functools.lru_cache(maxsize=256)
