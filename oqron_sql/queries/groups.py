@@ -17,6 +17,7 @@ from sqlalchemy import (
     ColumnElement,
     Row,
     Select,
+    Update,
     and_,
     bindparam,
     func,
@@ -34,6 +35,7 @@ from oqron_sql.queries import fetch
 from oqron_sql.queries.rows import hidden, in_state
 from oqron_sql.queries.tx import Tx
 from oqron_sql.schema.tables import STATES, Tables
+from oqron_sql.schema.types import Key
 
 NO_GROUP = ""  # how "no group" is spelled in the table of groups; a group's id is never empty
 
@@ -145,14 +147,25 @@ def _head(tx: Tx, waiting: Select[Any], group: str, lifo: bool) -> Select[Any]:
 
 def _note_turn(tx: Tx, queue: str, served: Sequence[str]) -> None:
     """Send groups to the end of the line, in this order."""
+    if not served:
+        return
     groups = tx.tables.groups
-    last = tx.conn.scalar(select(func.max(groups.c.served)).where(groups.c.queue_name == queue))
-    for place, group in enumerate(served, start=(last or 0) + 1):
-        tx.conn.execute(
-            update(groups)
-            .where(groups.c.queue_name == queue, groups.c.group_id == group)
-            .values(served=place)
-        )
+    newest = select(func.max(groups.c.served)).where(groups.c.queue_name == queue)
+    last = tx.conn.scalar(newest) or 0
+    turns = [[queue, group, last + i] for i, group in enumerate(served, start=1)]
+    serving = _serving(tx.tables, tx.dialect, tx.dialect.batch_size(turns))
+    tx.conn.execute(serving, tx.dialect.batch_values(_TURN, turns))
+
+
+_TURN: dict[str, Any] = {"queue_name": Key(), "group_id": Key(), "served": BigInteger()}
+
+
+@functools.lru_cache(maxsize=64)
+def _serving(tables: Tables, dialect: Dialect, size: int) -> Update:
+    # The queue comes with the batch: with a constant, SQLite reads all groups of the queue.
+    groups, batch = tables.groups, dialect.batch(_TURN, size)
+    mine = (groups.c.queue_name == batch.c.queue_name, groups.c.group_id == batch.c.group_id)
+    return update(groups).where(*mine).values(served=batch.c.served)
 
 
 def get_group_active_count(tx: Tx, queue: str, group_id: str) -> int:
