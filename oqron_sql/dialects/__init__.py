@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any
 
 from oqron_sql.dialects.base import Claim, Dialect, IsoTimestamp, Work
+from oqron_sql.errors import ConfigurationError
 
 __all__ = [
     "Claim",
@@ -37,7 +39,11 @@ def register(name: str, dialect: Dialect | None) -> None:
 
 
 def get(name: str) -> Dialect:
-    """Return the dialect for `engine.dialect.name`: registered, installed, or the defaults."""
+    """Return the dialect for `engine.dialect.name`: registered, installed, or the defaults.
+
+    Raises:
+        ConfigurationError: an installed package brings one that cannot be used.
+    """
     found = _registry.get(name) or _installed(name) or _PORTABLE
     if isinstance(found, str):
         found = import_module(found).dialect
@@ -63,12 +69,30 @@ def index_options(where: Any) -> dict[str, Any]:
 def _all() -> Iterator[Dialect]:
     for found in tuple(_registry):
         yield get(found)
+    for entry in entry_points(group=ENTRY_POINTS):
+        if entry.name not in _registry:
+            with contextlib.suppress(ConfigurationError):  # told to whoever uses that database
+                yield get(entry.name)
 
 
 def _installed(name: str) -> Dialect | None:
+    """Return the dialect that an installed package brings for `name`.
+
+    Raises:
+        ConfigurationError: it cannot be loaded, or is no dialect.
+    """
     for entry in entry_points(group=ENTRY_POINTS, name=name):
-        dialect = entry.load()
+        try:
+            dialect = entry.load()
+        except Exception as error:
+            raise ConfigurationError(
+                f"the entry point {entry.value!r} for the dialect {name!r} cannot be loaded: "
+                f"{type(error).__name__}: {error}"
+            ) from error
         if not isinstance(dialect, Dialect):
-            raise TypeError(f"entry point {entry.value!r} is not an oqron_sql Dialect")
+            raise ConfigurationError(
+                f"the entry point {entry.value!r} for the dialect {name!r} is not an oqron_sql "
+                "Dialect; let it name an instance of your subclass"
+            )
         return dialect
     return None

@@ -120,10 +120,16 @@ def _run_once(bind: Engine | Connection, move: Move) -> None:
 
 
 def _run_revisions(conn: Connection, move: Move) -> None:
+    from alembic.ddl.impl import DefaultImpl
     from alembic.operations import Operations
     from alembic.runtime.migration import MigrationContext
     from alembic.script import ScriptDirectory
 
+    try:
+        DefaultImpl.get_by_dialect(conn.dialect)
+    except KeyError:
+        # A database that Alembic has never heard of: its defaults will do, once they have a name.
+        type(f"{conn.dialect.name}_impl", (DefaultImpl,), {"__dialect__": conn.dialect.name})
     script = ScriptDirectory(directory())
     context = MigrationContext.configure(
         conn,
