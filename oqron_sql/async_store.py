@@ -152,6 +152,7 @@ class AsyncSQLStore(BaseStore):
             await self._hop(owned.dispose)
         if self._threads is not None:
             self._threads.shutdown(wait=False)
+            self._open()  # for what is called on a closed store, and for connecting again
 
     async def __aenter__(self) -> Self:
         await self.connect()

@@ -84,6 +84,8 @@ class BaseStore:
             )
         except BaseException:
             shell.closed = "before connect()"
+            if shell.source.owned is not None:
+                shell.source.engine.dispose()
             raise
 
     def _disconnect(self) -> None:
