@@ -42,6 +42,13 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session
+def portable(session: nox.Session) -> None:
+    """The contract on databases of which nothing is known: slower, and as right."""
+    install(session)
+    session.run("pytest", "-p", "tests.dialects.portable", "tests/contract", *session.posargs)
+
+
+@nox.session
 def races(session: nox.Session) -> None:
     """Nothing is handed out twice and no limit is exceeded, whoever else is at work."""
     install(session)

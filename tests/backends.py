@@ -36,6 +36,7 @@ class Backend:
     server: str | None = None  # one of servers.STARTERS, or a file
     driver: str = ""
     blocking: bool = False
+    missing: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     @property
     def in_memory(self) -> bool:
@@ -228,8 +229,8 @@ class SQLHarness(_Harness):
     def __init__(self, backend: Backend, url: str) -> None:
         super().__init__(backend)
         self.url = url
-        if backend.server is None:
-            self.missing = {"server_clock": OWN_CLOCK}  # type: ignore[misc]  # of this one alone
+        own_clock = {} if backend.server else {"server_clock": OWN_CLOCK}
+        self.missing = {**backend.missing, **own_clock}  # type: ignore[misc]  # of this one alone
 
     def make(self, metrics: Metrics | None) -> AsyncStore:
         if self.backend.blocking:

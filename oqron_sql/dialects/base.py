@@ -17,6 +17,7 @@ from sqlalchemy import (
     Connection,
     Engine,
     FromClause,
+    Integer,
     Row,
     Select,
     String,
@@ -117,6 +118,12 @@ class Dialect:
     autocommit: ClassVar[bool] = False
     """Whether a statement outside `begin` commits by itself on the engines the store uses."""
 
+    excluding: ClassVar[bool] = False
+    """Whether `lock_rows` locks, or `begin` lets one transaction at a time pass.
+
+    Where neither is known, operations of more than one statement take turns.
+    """
+
     exclusive: ClassVar[bool] = False
     """Whether operations of one process had better take turns: one writer at a time anyway."""
 
@@ -138,7 +145,8 @@ class Dialect:
 
     def serial_type(self) -> TypeEngine[Any]:
         """Return a 64-bit integer type that the database can count up by itself."""
-        return BigInteger()
+        # SQLite's rowid is the only thing that counts up there, and INTEGER its only name.
+        return BigInteger().with_variant(Integer(), "sqlite")
 
     def timestamp_type(self) -> TypeEngine[Any]:
         """Return a type for aware instants, exact to the millisecond or better."""
@@ -235,6 +243,7 @@ class Dialect:
 
         No two concurrent callers may receive one row.
         """
+        work.begin()
         key, bump = primary_key(claim.table), claim.bump
         for _ in range(CAS_ROUNDS):
             found = work.conn.execute(claim.once(seeing), params).all()

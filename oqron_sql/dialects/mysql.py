@@ -82,6 +82,7 @@ class MySQL(Upserting):
     """Both families; where they differ, the server is asked which it is."""
 
     names: ClassVar = ("mysql", "mariadb")
+    excluding: ClassVar = True
     autocommit: ClassVar = True
     extra: ClassVar = "mysql"
     blocking_driver: ClassVar = "pymysql"

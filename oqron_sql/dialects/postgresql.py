@@ -53,6 +53,7 @@ class PostgreSQL(Upserting):
     """PostgreSQL 12 and later."""
 
     names: ClassVar = ("postgresql",)
+    excluding: ClassVar = True
     partial_indexes: ClassVar = True
     autocommit: ClassVar = True
     extra: ClassVar = "postgresql"

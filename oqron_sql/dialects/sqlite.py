@@ -66,6 +66,7 @@ class SQLite(Upserting):
     """SQLite 3.35 and later (RETURNING), through pysqlite or aiosqlite."""
 
     names: ClassVar = ("sqlite",)
+    excluding: ClassVar = True
     partial_indexes: ClassVar = True
     exclusive: ClassVar = True
     extra: ClassVar = "sqlite"

@@ -18,6 +18,7 @@ from oqron_sql.schema.tables import Tables
 from oqron_sql.schema.types import Timestamp
 
 INSTANT = Timestamp()
+EVERYBODY = ""  # the mutex of all queues; the name of a queue is never empty
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +40,7 @@ class Tx:
     nothing: the host's transaction is the transaction.
     """
 
-    __slots__ = ("_begun", "conn", "dialect", "events", "joined", "settings", "tables")
+    __slots__ = ("_begun", "_turn", "conn", "dialect", "events", "joined", "settings", "tables")
 
     def __init__(
         self, conn: Connection, dialect: Dialect, settings: Settings, *, joined: bool = False
@@ -49,12 +50,16 @@ class Tx:
         self.joined = joined
         self.events: list[StoreEvent] = []
         self._begun = False
+        self._turn = False
 
     def begin(self) -> None:
         """Make what follows one transaction; nothing if it already is."""
         if not (self.joined or self._begun):
             self.dialect.begin(self.conn)
             self._begun = True
+        if not (self.dialect.excluding or self._turn):
+            self._turn = True
+            self.dialect.serialize(self, self.tables.queues, EVERYBODY)
 
     def restart(self) -> None:
         """Undo everything so far and begin again; only where the transaction is ours."""
@@ -66,12 +71,12 @@ class Tx:
         """Commit what was begun here."""
         if self._begun:
             self.dialect.commit(self.conn)
-            self._begun = False
+            self._begun = self._turn = False
 
     def rollback(self) -> None:
         """Undo what was begun here."""
         if self._begun:
-            self._begun = False
+            self._begun = self._turn = False
             self.dialect.rollback(self.conn)
 
     @property

@@ -262,6 +262,7 @@ async def test_storing_a_failure_never_fails(store: AsyncStore) -> None:
         await store.drain(QUEUE)
 
 
+@requires("large_text")
 async def test_an_endless_reason_is_cut(store: AsyncStore) -> None:
     made = await leased(store)
     await finish(store, Fail(made, "é" * 100_000, "é" * 100_000))
