@@ -49,8 +49,11 @@ from oqron_sql.errors import UnsupportedDatabase
 
 # lock wait timeout, deadlock (Galera's certification failure too), record changed since last read
 TRANSIENT = {1205, 1213, 1020}
-# read-only server, read-only transaction, server gone or lost, shutting down, killed
-GONE = {1290, 1792, 1836, 2006, 2013, 1053, 1927}
+# read-only server, transaction, mode; then: server gone or lost, shutting down, killed
+READ_ONLY = {1290, 1792, 1836}
+GONE = READ_ONLY | {2006, 2013, 1053, 1927}
+# no right to a database, a table, a command
+FORBIDDEN = {1044, 1142, 1227}
 DUPLICATE = 1062
 _READ_COMMITTED = "oqron_read_committed"
 
@@ -152,20 +155,9 @@ class MySQL(Upserting):
                 "binlog_format is STATEMENT, which refuses READ COMMITTED",
                 "Set binlog_format to ROW or MIXED.",
             )
-        if conn.scalar(text("SELECT @@read_only")) and not _may_write(conn):
+        if not _may_write(conn):
             raise UnsupportedDatabase(name, "the server is read-only", "Connect to the primary.")
-        self._check_rowcount(conn, name)
-
-    def _check_rowcount(self, conn: Connection, name: str) -> None:
-        """Refuse a connection that counts changed rows where the fences need matched ones."""
-        conn.exec_driver_sql(
-            "CREATE TEMPORARY TABLE IF NOT EXISTS oqron_probe (v INT) ENGINE=InnoDB"
-        )
-        conn.exec_driver_sql("DELETE FROM oqron_probe")
-        conn.exec_driver_sql("INSERT INTO oqron_probe VALUES (1)")
-        matched = conn.exec_driver_sql("UPDATE oqron_probe SET v = 1").rowcount
-        conn.exec_driver_sql("DROP TEMPORARY TABLE oqron_probe")
-        if matched != 1:
+        if _matched(conn) == 0:
             raise UnsupportedDatabase(
                 name,
                 "the driver reports changed instead of matched rows",
@@ -271,8 +263,35 @@ def _errno(error: DBAPIError) -> int | None:
 
 
 def _may_write(conn: Connection) -> bool:
-    grants = " ".join(str(row[0]) for row in conn.execute(text("SHOW GRANTS")))
-    return "ALL PRIVILEGES ON *.*" in grants or "SUPER" in grants or "READ_ONLY ADMIN" in grants
+    """Ask the server itself: who may write on a read-only one depends on its make and version."""
+    try:
+        conn.exec_driver_sql("START TRANSACTION READ WRITE")
+    except DBAPIError as error:
+        if _errno(error) in READ_ONLY:
+            return False
+        raise
+    conn.exec_driver_sql("ROLLBACK")
+    return True
+
+
+def _matched(conn: Connection) -> int | None:
+    """Return how many rows the driver counts where one is matched, not changed; None if unknown.
+
+    The fences need matched rows, but a host's driver may count the changed ones.
+    """
+    try:
+        conn.exec_driver_sql(
+            "CREATE TEMPORARY TABLE IF NOT EXISTS oqron_probe (v INT) ENGINE=InnoDB"
+        )
+    except DBAPIError as error:
+        if _errno(error) in FORBIDDEN:
+            return None
+        raise
+    conn.exec_driver_sql("DELETE FROM oqron_probe")
+    conn.exec_driver_sql("INSERT INTO oqron_probe VALUES (1)")
+    matched = conn.exec_driver_sql("UPDATE oqron_probe SET v = 1").rowcount
+    conn.exec_driver_sql("DROP TEMPORARY TABLE oqron_probe")
+    return matched
 
 
 def _lock_name(name: str) -> str:

@@ -70,7 +70,11 @@ class PostgreSQL(Upserting):
         return TIMESTAMP(timezone=True)
 
     def engine_options(self, url: URL) -> dict[str, Any]:
-        return {"isolation_level": "AUTOCOMMIT"}
+        options: dict[str, Any] = {"isolation_level": "AUTOCOMMIT"}
+        if url.get_driver_name() == "psycopg" and "client_encoding" not in url.query:
+            # Else it returns bytes from a database without an encoding, which then cannot be told.
+            options["connect_args"] = {"client_encoding": "utf8"}
+        return options
 
     def adopt(self, engine: Engine) -> Engine:
         return engine.execution_options(isolation_level="AUTOCOMMIT")
@@ -87,8 +91,9 @@ class PostgreSQL(Upserting):
     def check_server(self, conn: Connection) -> None:
         version = conn.dialect.server_version_info or (0,)
         if version < (12,):
+            shown = ".".join(map(str, version))
             raise UnsupportedDatabase(
-                "PostgreSQL", f"version {version[0]} is too old", "Version 12 or later is needed."
+                "PostgreSQL", f"version {shown} is too old", "Version 12 or later is needed."
             )
         if conn.scalar(text("SELECT pg_is_in_recovery()")):
             raise UnsupportedDatabase(
@@ -96,10 +101,17 @@ class PostgreSQL(Upserting):
                 "this server is a read-only standby",
                 "Connect to the primary, e.g. with target_session_attrs=read-write.",
             )
-        if conn.scalar(text("SHOW server_encoding")) != "UTF8":
+        if conn.scalar(text("SHOW transaction_read_only")) == "on":
             raise UnsupportedDatabase(
                 "PostgreSQL",
-                "the database's encoding is not UTF8",
+                "transactions are read-only here",
+                "Set default_transaction_read_only to off for this role and database.",
+            )
+        encoding = conn.scalar(text("SHOW server_encoding"))
+        if encoding != "UTF8":
+            raise UnsupportedDatabase(
+                "PostgreSQL",
+                f"the database's encoding is {encoding}, not UTF8",
                 "Create it with ENCODING 'UTF8'.",
             )
 

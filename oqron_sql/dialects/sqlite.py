@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any, ClassVar, cast
@@ -47,7 +48,9 @@ from oqron_sql.errors import UnsupportedDatabase
 logger = logging.getLogger("oqron_sql")
 
 BUSY_TIMEOUT_MS = 10_000
+MOUNTS = "/proc/self/mountinfo"
 _PATIENCE = "oqron_busy_timeout"
+_OURS = "oqron_ours"
 # Shared memory and POSIX locks do not work across these; a WAL on them loses data.
 NETWORK_FILESYSTEMS = ("nfs", "cifs", "smb", "9p", "virtiofs", "fuse", "afs", "ceph", "gluster")
 
@@ -89,7 +92,8 @@ class SQLite(Upserting):
 
     def prepare(self, engine: Engine) -> None:
         @event.listens_for(engine, "connect")
-        def configure(dbapi_connection: Any, _record: Any) -> None:
+        def configure(dbapi_connection: Any, record: Any) -> None:
+            record.info[_OURS] = True
             cursor = dbapi_connection.cursor()
             cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS:d}")
             # FULL: what was acknowledged survives a power cut; NORMAL would lose the last commits.
@@ -134,7 +138,7 @@ class SQLite(Upserting):
             )
         if network:
             logger.warning("SQLite on a %s filesystem: one host only, expect slow locks", kind)
-        elif mode != "wal" and not _in_transaction(conn):
+        elif mode != "wal" and conn.info.get(_OURS) and not _in_transaction(conn):
             mode = str(conn.exec_driver_sql("PRAGMA journal_mode = WAL").scalar()).lower()
             if mode != "wal":
                 logger.warning("SQLite would not enter WAL mode: readers and writers will wait")
@@ -208,14 +212,14 @@ def _claiming(claim: Claim) -> Executable:
 def filesystem(path: str) -> str:
     """Return the type of the filesystem that holds `path`, or "" where that cannot be told."""
     try:
-        with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as mounts:
+        with open(MOUNTS, encoding="utf-8", errors="surrogateescape") as mounts:
             lines = [line.split() for line in mounts]
     except OSError:
         return ""
     real = os.path.realpath(path)
     best, kind = "", ""
     for fields in lines:
-        mount = fields[4].encode().decode("unicode_escape")
+        mount = re.sub(r"\\(\d{3})", lambda octal: chr(int(octal[1], 8)), fields[4])
         inside = real == mount or real.startswith(mount.rstrip("/") + "/")
         if inside and len(mount) >= len(best):
             best, kind = mount, fields[fields.index("-") + 1]
