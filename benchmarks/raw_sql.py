@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -18,7 +19,7 @@ from oqron_sql.contract import Job, new_id
 
 Row = Sequence[Any]
 
-MYSQL_SESSION = "SET SESSION tx_isolation = 'READ-COMMITTED', autocommit = 0"
+MYSQL_SESSION = "SET SESSION tx_isolation = 'READ-COMMITTED', autocommit = %s"
 MYSQL_CANDIDATES = """
     SELECT seq, lease, queue_name, id, name, state, lost_count, attempts_made, progress,
            pending_children_count, entries, discarded, created_at, processed_at, completed_at,
@@ -50,11 +51,11 @@ MYSQL_TALLY = """
 """
 MYSQL_INSERT = """
     INSERT INTO oqron_jobs (queue_name, id, name, state, data, created_at)
-    VALUES (%s, %s, 'noop', 'waiting', %s, utc_timestamp(6))
+    VALUES (%s, %s, %s, %s, %s, %s)
 """
 SQLITE_INSERT = """
     INSERT INTO oqron_jobs (queue_name, id, name, state, data, created_at)
-    VALUES (?, ?, 'noop', 'waiting', ?, strftime('%Y-%m-%d %H:%M:%f000', 'now'))
+    VALUES (?, ?, ?, ?, ?, ?)
 """
 WAITING = "SELECT count(*) FROM oqron_jobs WHERE state = 'waiting'"
 UNFINISHED = "SELECT count(*) FROM oqron_jobs WHERE state <> 'completed' OR returnvalue IS NULL"
@@ -77,9 +78,10 @@ def create_tables(url: str, jobs: int = 0) -> None:
     store.disconnect()
 
 
-def new_row(number: int) -> tuple[str, str, str]:
-    """Return the parameters of an insert."""
-    return QUEUE, new_id(), json.dumps(payload(number))
+def new_row(number: int) -> tuple[str, ...]:
+    """Return the parameters of an insert, all of them, or pymysql sends the rows one by one."""
+    now = datetime.now(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
+    return QUEUE, new_id(), "noop", "waiting", json.dumps(payload(number)), now
 
 
 def outcomes(done: Iterable[tuple[Row, object]]) -> str:

@@ -22,7 +22,7 @@ async def drain(task: Task, profiler: Profiler) -> Sample:
     """Work off `jobs` jobs."""
     ledger, meter = Ledger(), Meter(task.server_pid)
     raw_sql.create_tables(task.url, task.jobs)
-    fetching, finishing = await _connect(task.url), await _connect(task.url)
+    fetching, finishing = [await _connect(task.url, autocommit=False) for _ in range(2)]
 
     async def fetch(n: int) -> list[Row]:
         async with fetching.cursor() as cursor:
@@ -59,14 +59,13 @@ async def drain(task: Task, profiler: Profiler) -> Sample:
 async def save(task: Task, profiler: Profiler) -> Sample:
     """Save single jobs, `in_flight` at a time, over as many connections."""
     raw_sql.create_tables(task.url)
-    connections = [await _connect(task.url) for _ in range(task.in_flight)]
+    connections = [await _connect(task.url, autocommit=True) for _ in range(task.in_flight)]
     idle = list(connections)
 
     async def save_one(number: int) -> None:
         connection = idle.pop()
         async with connection.cursor() as cursor:
             await cursor.execute(raw_sql.MYSQL_INSERT, raw_sql.new_row(number))
-        await connection.commit()
         idle.append(connection)
 
     await shared_out(range(WARM_UP), task.in_flight, save_one)
@@ -82,13 +81,13 @@ async def save(task: Task, profiler: Profiler) -> Sample:
     return sample
 
 
-async def _connect(url: str) -> Any:
+async def _connect(url: str, *, autocommit: bool) -> Any:
     made = sa.make_url(url)
     connection = await asyncmy.connect(
         host=made.host, port=made.port, user=made.username, database=made.database
     )
     async with connection.cursor() as cursor:
-        await cursor.execute(raw_sql.MYSQL_SESSION)
+        await cursor.execute(raw_sql.MYSQL_SESSION, (autocommit,))
     return connection
 
 

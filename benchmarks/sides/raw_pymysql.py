@@ -20,7 +20,7 @@ def drain(task: Task, profiler: Profiler) -> Sample:
     """Work off `jobs` jobs."""
     ledger, meter = Ledger(), Meter(task.server_pid)
     raw_sql.create_tables(task.url, task.jobs)
-    connection = _connect(task.url)
+    connection = _connect(task.url, autocommit=False)
 
     def noop(row: Row) -> object:
         json.loads(row[25])
@@ -61,13 +61,12 @@ def bulk(task: Task, profiler: Profiler) -> Sample:
 
 def _save(task: Task, profiler: Profiler, size: int) -> Sample:
     raw_sql.create_tables(task.url)
-    connection = _connect(task.url)
+    connection = _connect(task.url, autocommit=True)
     with connection.cursor() as cursor:
 
         def insert(first: int) -> None:
             rows = [raw_sql.new_row(number) for number in range(first, first + size)]
             cursor.executemany(raw_sql.MYSQL_INSERT, rows)
-            connection.commit()
 
         for number in range(WARM_UP // size):
             insert(number)
@@ -84,13 +83,13 @@ def _save(task: Task, profiler: Profiler, size: int) -> Sample:
     return sample
 
 
-def _connect(url: str) -> pymysql.Connection[Cursor]:
+def _connect(url: str, *, autocommit: bool) -> pymysql.Connection[Cursor]:
     made = sa.make_url(url)
     connection = pymysql.connect(
         host=made.host, port=made.port or 3306, user=made.username, database=made.database
     )
     with connection.cursor() as cursor:
-        cursor.execute(raw_sql.MYSQL_SESSION)
+        cursor.execute(raw_sql.MYSQL_SESSION, (autocommit,))
     return connection
 
 
