@@ -5,6 +5,7 @@ from types import ModuleType
 import pytest
 
 from oqron_sql.testing.store import (
+    arguments,
     clocks,
     counting,
     crud,
@@ -33,7 +34,7 @@ from oqron_sql.testing.store import (
 )
 
 ROLES: tuple[ModuleType, ...] = (
-    *(crud, updating, deduplication, payloads, names, clocks, errors),
+    *(crud, updating, deduplication, payloads, names, clocks, arguments, errors),
     *(leasing, stale, finishing, recovery, delaying, pausing, groups, rate_limits),
     *(counting, searching, metrics, maintenance, events, flows, trees),
     *(races, sweeping_races),
