@@ -99,6 +99,13 @@ async def test_a_flow_honours_keys(store: AsyncStore) -> None:
     assert await store.count_jobs("children", JobState.WAITING) == 1
 
 
+async def test_a_child_of_nobody_may_have_a_stand_in(store: AsyncStore) -> None:
+    first, orphan = keyed(), keyed()
+    orphan.parent_id, orphan.parent_queue_name = "not-yet", "nowhere"
+    await save(store, first)
+    assert await store.save_flow([orphan]) == [first.id]
+
+
 @pytest.mark.parametrize("outcome", [Complete, Fail])
 async def test_an_ended_job_frees_its_key(store: AsyncStore, outcome: type[Any]) -> None:
     """[54] [55]"""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import UTC, datetime, timedelta
+from typing import cast
 
 import pytest
 
-from oqron_sql.contract import AsyncStore, Complete, Fail, JobState, MetricsBucket, Retry
+from oqron_sql.contract import AsyncStore, Complete, Fail, JobState, JobUpdate, MetricsBucket, Retry
 from oqron_sql.contract.model import Granularity
 from oqron_sql.errors import MetricsDisabled
 from oqron_sql.testing.harness import StoreHarness, requires
@@ -100,6 +101,20 @@ async def test_the_time_from_lease_to_end_is_measured(
         assert 60_000 <= total < 75_000
         assert 10_000 <= low < 20_000
         assert 30_000 <= high < 40_000
+
+
+async def test_an_end_that_is_given_is_measured(store: AsyncStore) -> None:
+    for state, member in ((JobState.COMPLETED, "completed_at"), (JobState.FAILED, "failed_at")):
+        made = await leased(store, str(state))
+        assert made.processed_at is not None
+        ended = made.processed_at + timedelta(seconds=7)
+        updates = cast(JobUpdate, {"state": state, member: ended})
+        await store.update_job(QUEUE, made.id, updates)
+        for granularity in GRANULARITIES:
+            found = await buckets(store, granularity)
+            (bucket,) = [each for each in found if each.job_name == state]
+            assert bucket.total_process_ms == 7_000
+            assert (bucket.min_process_ms, bucket.max_process_ms) == (7_000, 7_000)
 
 
 async def test_names_are_counted_apart(store: AsyncStore) -> None:
