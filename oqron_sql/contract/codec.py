@@ -20,6 +20,7 @@ TAG = "$datetime"
 _PLAIN = frozenset({str, int, bool, type(None)})
 
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+_decode = json.JSONDecoder().raw_decode  # what is read was written here: no blanks around it
 
 
 def dumps(value: Any, limit: int = MAX_BYTES) -> str:
@@ -29,6 +30,8 @@ def dumps(value: Any, limit: int = MAX_BYTES) -> str:
         PayloadError: JSON cannot carry the value faithfully.
         PayloadTooLarge: its text is longer than `limit` bytes of UTF-8.
     """
+    if value is None:  # the return value of most handlers
+        return "null"
     prepared = _prepare(value, "$", 0)
     try:
         text = _encode(prepared)
@@ -46,7 +49,7 @@ def loads(text: str) -> Any:
     """Return the value that `dumps` made `text` of."""
     if '"$' in text:
         return json.loads(text, object_hook=_untag)
-    return json.loads(text)
+    return _decode(text)[0]
 
 
 def clean_text(text: str, limit: int = 65_536) -> str:

@@ -25,7 +25,7 @@ from oqron_sql.contract.options import ANY, FetchOptions
 from oqron_sql.dialects import Claim, Dialect
 from oqron_sql.queries import groups, rates
 from oqron_sql.queries.counting import count_active
-from oqron_sql.queries.rows import job_columns, jobs_from_rows
+from oqron_sql.queries.rows import in_line, job_columns, jobs_from_rows
 from oqron_sql.queries.tx import INSTANT, Tx
 from oqron_sql.schema.tables import STATES, Tables
 
@@ -73,10 +73,8 @@ _ZERO = timedelta(0)
 
 def claim(tx: Tx, claim: Claim, params: dict[str, Any], *, newest: bool = False) -> list[Row[Any]]:
     """Lease the rows that `claim` selects, in the order of a fetch."""
-    # What an UPDATE returns has no order.
-    sign = -1 if newest else 1
-    rows = tx.dialect.claim(tx, claim, params)
-    return sorted(rows, key=lambda row: (row.priority, sign * row.seq))
+    # What an UPDATE returns has no order. The newest are of one priority, so turning them is right.
+    return sorted(tx.dialect.claim(tx, claim, params), key=in_line, reverse=newest)
 
 
 def leasing(tables: Tables, dialect: Dialect, candidates: Select[Any]) -> Claim:

@@ -53,7 +53,7 @@ CHUNK_ROWS = 1000
 CHUNK_BYTES = 4 * 1024 * 1024
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(slots=True)
 class _End:
     """One outcome, checked and encoded."""
 
@@ -90,6 +90,7 @@ class _End:
 
 def finish_jobs(tx: Tx, queue: str, outcomes: Sequence[Outcome]) -> list[Settled]:
     """Record `outcomes`; a stale lease changes nothing and is told as lost."""
+    check_name("queue", queue)
     ends = [_checked(queue, outcome, tx.settings.max_payload) for outcome in outcomes]
     if not ends:
         return []
@@ -234,7 +235,6 @@ def _entries(end: _End, at: datetime | None) -> Iterator[tuple[int, str, str]]:
 
 def _checked(queue: str, outcome: Outcome, limit: int) -> _End:
     job = outcome.job
-    check_name("queue", queue)
     if job.queue_name != queue:
         raise InvalidInput("queue_name", job.queue_name, f"must be {queue!r}, the queue given")
     if isinstance(outcome, Complete):
