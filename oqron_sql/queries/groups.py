@@ -32,7 +32,7 @@ from oqron_sql.contract.model import JobState
 from oqron_sql.contract.options import FetchOptions
 from oqron_sql.dialects import Claim, Dialect
 from oqron_sql.queries import fetch
-from oqron_sql.queries.rows import hidden, in_state
+from oqron_sql.queries.rows import in_state
 from oqron_sql.queries.tx import Tx
 from oqron_sql.schema.tables import STATES, Tables
 from oqron_sql.schema.types import Key
@@ -99,9 +99,10 @@ def _lock_next(
     )
     passed = full | set(opts.exclude_groups)
     if passed:
-        # Hidden, for with ranges of names the order of service would be sorted, and a locking read
-        # that sorts locks every group.
-        query = query.where(hidden(groups.c.group_id.not_in(sorted(passed))))
+        # An expression: for the ranges between names MariaDB goes by the names, and sorts the order
+        # of service; a locking read that sorts locks every group.
+        other = func.coalesce(groups.c.group_id, NO_GROUP).not_in(sorted(passed))
+        query = query.where(other)
     query = query.order_by(groups.c.served, groups.c.group_id).limit(n)
     return list(tx.conn.scalars(tx.dialect.lock_rows(query), params))
 

@@ -24,6 +24,7 @@ COLUMNS = (
     "deduplication_key", "parent_queue_name", "parent_id", "opts", "data", "returnvalue",
     "failed_reason", "children_ids", "priority",
 )  # fmt: skip
+_SEQ, _ENTRIES = COLUMNS.index("seq"), COLUMNS.index("entries")
 STATES = {state.value: state for state in JobState}
 INSTANTS = (
     "created_at",
@@ -48,12 +49,7 @@ def in_state(jobs: Table, *states: JobState) -> ColumnElement[bool]:
     It is hidden from the planner, which with stale statistics takes a partial index of, say, the
     active jobs for empty and reads all of it instead of one row by its key.
     """
-    return hidden(jobs.c.state.in_([s.value for s in states]))
-
-
-def hidden(condition: ColumnElement[bool]) -> ColumnElement[bool]:
-    """Return `condition` such that no index is chosen for it."""
-    return case((condition, literal_column("1")), else_=0) == 1
+    return case((jobs.c.state.in_([s.value for s in states]), literal_column("1")), else_=0) == 1
 
 
 def job_from_row(row: Sequence[Any]) -> Job:
@@ -97,10 +93,15 @@ def job_from_row(row: Sequence[Any]) -> Job:
     )
 
 
+def in_line(row: Sequence[Any]) -> tuple[int, int]:
+    """Return the place of a row of `job_columns` in the order of a fetch."""
+    return row[-1], row[_SEQ]
+
+
 def jobs_from_rows(tx: Tx, rows: Sequence[Row[Any]]) -> list[Job]:
     """Return the jobs of `rows` of `job_columns`, with logs, stack traces and attempts."""
     jobs = [job_from_row(row) for row in rows]
-    told = {job.seq: job for job, row in zip(jobs, rows, strict=True) if row.entries}
+    told = {row[_SEQ]: job for job, row in zip(jobs, rows, strict=True) if row[_ENTRIES]}
     if told:
         table = tx.tables.history
         entries = select(table.c.job_seq, table.c.kind, table.c.body).where(
@@ -110,7 +111,8 @@ def jobs_from_rows(tx: Tx, rows: Sequence[Row[Any]]) -> list[Job]:
         for job_seq, kind, body in tx.conn.execute(in_order):
             _add_entry(told[job_seq], kind, codec.loads(body))
     for job in jobs:
-        _add_last_attempt(job)
+        if job.state is JobState.COMPLETED:
+            _add_last_attempt(job)
     return jobs
 
 
@@ -125,7 +127,7 @@ def _add_entry(job: Job, kind: str, body: Any) -> None:
 
 def _add_last_attempt(job: Job) -> None:
     """Add the attempt that completed the job: its own row says all of it, so it is not stored."""
-    if job.state is JobState.COMPLETED and job.processed_at and job.lease:
+    if job.processed_at and job.lease:
         number = job.attempts_made + 1
         if all(r.attempt != number or r.status != "completed" for r in job.attempt_logs):
             job.attempt_logs.append(completed_attempt(number, job.processed_at, job.completed_at))
