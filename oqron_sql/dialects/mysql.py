@@ -114,7 +114,12 @@ class MySQL(Upserting):
 
     def engine_options(self, url: URL) -> dict[str, Any]:
         # Servers close idle connections; a dead one must not cost a job an attempt.
-        return {"isolation_level": "AUTOCOMMIT", "pool_recycle": 3600}
+        # Nor is it rolled back when it is given back: nothing is open then, and it is a round trip.
+        return {
+            "isolation_level": "AUTOCOMMIT",
+            "pool_recycle": 3600,
+            "skip_autocommit_rollback": True,
+        }
 
     def prepare(self, engine: Engine) -> None:
         @event.listens_for(engine, "connect")
