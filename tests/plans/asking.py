@@ -23,6 +23,7 @@ class _AskingWatch(Watch):
     def __init__(self, store: SQLStore, prefix: str) -> None:
         super().__init__(store, prefix)
         self._plans: list[Plan] | None = None
+        self._asked = 0
         event.listen(self.ask(lambda conn: conn.engine), "before_cursor_execute", self._before)
 
     def observe(self, ready: Ready) -> Seen:
@@ -46,7 +47,10 @@ class _AskingWatch(Watch):
     ) -> None:
         if self._plans is not None and EXPLAINABLE.match(statement):
             cursor = conn.connection.cursor()
-            cursor.execute(f"{self.word} {statement}", params[0] if many else params)
+            # Another text each time: an answer is remembered, on SQLite even if an index has gone.
+            self._asked += 1
+            question = f"{self.word} {statement} -- {self._asked}"
+            cursor.execute(question, params[0] if many else params)
             self._plans.append(self._plan(statement, cursor.fetchall()))
             cursor.close()
 
