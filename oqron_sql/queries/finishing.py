@@ -49,7 +49,8 @@ from oqron_sql.queries.tx import INSTANT, Contended, Tx
 from oqron_sql.schema.tables import STATES, Tables
 from oqron_sql.schema.types import LongText
 
-CHUNK_ROWS = 1000
+# One statement for what a busy worker gathers; more than one is written with a look before.
+CHUNK_ROWS = 5000
 CHUNK_BYTES = 4 * 1024 * 1024
 
 
