@@ -6,6 +6,7 @@ import functools
 from collections.abc import Callable, Coroutine
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
+from oqron_sql.contract.checks import check_count
 from oqron_sql.queries.tx import Tx
 
 P = ParamSpec("P")
@@ -56,6 +57,8 @@ def awaiting(
 def in_steps(self: Blocking, step: Callable[[Tx, int], int], limit: int | None = None) -> int:
     """Run `step` with a bound, a transaction each, until it finds no more; return the sum."""
     total = 0
+    if limit is not None:
+        check_count("limit", limit)
     while limit is None or total < limit:
         size = STEP if limit is None else min(STEP, limit - total)
         done = self.run(lambda tx: step(tx, size))  # noqa: B023 - run before the loop goes on
@@ -70,6 +73,8 @@ async def in_awaited_steps(
 ) -> int:
     """Await `step` with a bound, a transaction each, until it finds no more; return the sum."""
     total = 0
+    if limit is not None:
+        check_count("limit", limit)
     while limit is None or total < limit:
         size = STEP if limit is None else min(STEP, limit - total)
         done = await self.run(lambda tx: step(tx, size))  # noqa: B023 - run before the loop goes on

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import re
 from datetime import datetime, timedelta
 
 from oqron_sql.errors import InvalidInput, InvalidName, NaiveDatetime
 
 NAME_LENGTH = 255
+_UNASKABLE = re.compile("[\x00\ud800-\udfff]")
 _UNSOUND = re.compile("[\x00-\x1f\ud800-\udfff]")
 
 
@@ -25,6 +27,32 @@ def check_name(field: str, value: object) -> str:
         raise InvalidName(field, value, f"must have 1 to {NAME_LENGTH} characters")
     if _UNSOUND.search(value):
         raise InvalidName(field, value, "must not contain control characters or lone surrogates")
+    return value
+
+
+def check_names(**names: object) -> None:
+    """Check each of `names`, by its field.
+
+    Raises:
+        InvalidName: one of them is not a name.
+    """
+    for field, value in names.items():
+        check_name(field, value)
+
+
+def can_be_asked(text: str) -> bool:
+    """Whether `text` can be asked of a database at all; what was saved never holds any other."""
+    return not _UNASKABLE.search(text)
+
+
+def check_finite(field: str, value: float) -> float:
+    """Return `value` if it is a number, and not one that databases disagree on.
+
+    Raises:
+        InvalidInput: it is something else.
+    """
+    if not isinstance(value, int | float) or not math.isfinite(value):
+        raise InvalidInput(field, value, "must be a finite number")
     return value
 
 

@@ -9,6 +9,7 @@ from typing import Any, Literal, TypedDict
 
 from oqron_sql.contract.ids import new_id
 from oqron_sql.contract.options import DEFAULT_OPTIONS, JobOptions
+from oqron_sql.errors import InvalidInput
 
 
 class JobState(enum.StrEnum):
@@ -20,6 +21,19 @@ class JobState(enum.StrEnum):
     ACTIVE = "active"
     COMPLETED = "completed"
     FAILED = "failed"
+
+
+def check_state(field: str, value: object) -> JobState:
+    """Return `value` as a state.
+
+    Raises:
+        InvalidInput: it is none.
+    """
+    try:
+        return JobState(value)  # type: ignore[arg-type]  # that is what is to be found out
+    except ValueError:
+        states = ", ".join(JobState)
+        raise InvalidInput(field, value, f"must be one of {states}") from None
 
 
 FINISHED = frozenset({JobState.COMPLETED, JobState.FAILED})

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from sqlalchemy import ColumnElement, Select, and_, func, select
 
-from oqron_sql.contract.checks import check_count
-from oqron_sql.contract.model import FINISHED, LIVE, Job, JobState
+from oqron_sql.contract.checks import check_count, check_names
+from oqron_sql.contract.model import FINISHED, LIVE, Job, JobState, check_state
 from oqron_sql.queries import tallies
 from oqron_sql.queries.rows import job_columns, jobs_from_rows
 from oqron_sql.queries.tx import Tx
@@ -14,12 +14,14 @@ from oqron_sql.schema.tables import RESTING, STATES
 
 def count_active(tx: Tx, queue: str) -> int:
     """Count the active jobs."""
+    check_names(queue=queue)
     return _count(tx, queue, JobState.ACTIVE)
 
 
 def count_jobs(tx: Tx, queue: str, state: JobState) -> int:
     """Count the jobs in one state; the finished ones without reading them."""
-    state = JobState(state)
+    check_names(queue=queue)
+    state = check_state("state", state)
     if state in FINISHED:
         return tallies.read(tx, queue)[state]
     return _count(tx, queue, state)
@@ -27,6 +29,7 @@ def count_jobs(tx: Tx, queue: str, state: JobState) -> int:
 
 def get_job_counts(tx: Tx, queue: str) -> dict[JobState, int]:
     """Count the jobs in each of the six states."""
+    check_names(queue=queue)
     counts = {state: _count(tx, queue, state) for state in JobState if state in LIVE}
     counts |= tallies.read(tx, queue)
     return {state: counts[state] for state in JobState}
@@ -34,10 +37,11 @@ def get_job_counts(tx: Tx, queue: str) -> dict[JobState, int]:
 
 def list_jobs(tx: Tx, queue: str, state: JobState, start: int = 0, end: int = 100) -> list[Job]:
     """Return the slice [start, end) of the jobs in a state."""
+    check_names(queue=queue)
     check_count("start", start)
     if end <= start:
         return []
-    page = listed(tx, queue, JobState(state)).offset(start).limit(end - start)
+    page = listed(tx, queue, check_state("state", state)).offset(start).limit(end - start)
     return jobs_from_rows(tx, tx.conn.execute(page).all())
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Row, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
-from oqron_sql.contract.checks import check_name
+from oqron_sql.contract.checks import check_names
 from oqron_sql.contract.model import Job
 from oqron_sql.queries.rows import job_columns, jobs_from_rows
 from oqron_sql.queries.tx import Tx
@@ -16,7 +16,7 @@ from oqron_sql.queries.tx import Tx
 
 def find_by_deduplication_key(tx: Tx, queue: str, key: str) -> Job | None:
     """Return the live job that holds the key, unless its time is over."""
-    check_name("key", key)
+    check_names(queue=queue, key=key)
     jobs = tx.tables.jobs
     query = select(*job_columns(jobs)).where(
         jobs.c.queue_name == queue,

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Select, null, select, update
 
-from oqron_sql.contract.checks import check_instant, check_name
+from oqron_sql.contract.checks import check_instant, check_name, check_names
 from oqron_sql.contract.model import JobState
 from oqron_sql.queries.rows import in_state
 from oqron_sql.queries.tx import Tx
@@ -16,6 +16,7 @@ from oqron_sql.schema.tables import STATES
 
 def get_next_delayed_timestamp(tx: Tx, queue: str) -> datetime | None:
     """Return when the next delayed job is due, or None."""
+    check_names(queue=queue)
     due: datetime | None = tx.conn.scalar(
         _delayed(tx, queue).with_only_columns(tx.tables.jobs.c.delay_until).limit(1)
     )

@@ -8,8 +8,9 @@ from typing import Any
 
 from sqlalchemy import Row, Select, case, literal_column, null, select, true, update
 
-from oqron_sql.contract.checks import check_count, check_name
-from oqron_sql.contract.model import Job, JobState
+from oqron_sql.contract import codec
+from oqron_sql.contract.checks import check_count, check_names
+from oqron_sql.contract.model import Job, JobState, check_state
 from oqron_sql.queries import metrics, tallies
 from oqron_sql.queries.options import load_options
 from oqron_sql.queries.removing import delete_rows, doomed
@@ -78,7 +79,7 @@ def excuse(tx: Tx, children: Sequence[Job]) -> None:
 
 def failed_by(reason: str) -> str:
     """Return the reason of a parent whose child failed for `reason`."""
-    return f"Child failed: {reason}"
+    return codec.clean_text(f"Child failed: {reason}")
 
 
 def _mark(tx: Tx, seq: int) -> bool:
@@ -134,12 +135,14 @@ def notify_child_completed(
     tx: Tx, parent_queue: str, parent_id: str, *, child_id: str | None = None
 ) -> JobState:
     """Count one child of a parent as done; returns the parent's state."""
+    check_names(parent_queue=parent_queue, parent_id=parent_id)
     jobs = tx.tables.jobs
     tx.begin()
     parent = _lock(tx, parent_queue, parent_id)
     if parent is None or parent.state != JobState.WAITING_CHILDREN:
         return JobState.COMPLETED
     if child_id is not None:
+        check_names(child_id=child_id)
         child = tx.conn.scalar(
             select(jobs.c.seq).where(
                 jobs.c.parent_queue_name == parent_queue,
@@ -157,6 +160,7 @@ def notify_child_completed(
 
 def fail_parent_on_child_failure(tx: Tx, parent_queue: str, parent_id: str, reason: str) -> bool:
     """Fail a parent that has not started, and tell its own parent."""
+    check_names(parent_queue=parent_queue, parent_id=parent_id)
     tx.begin()
     parent = _lock(tx, parent_queue, parent_id)
     if parent is None or not _fail(tx, parent, failed_by(reason)):
@@ -167,9 +171,10 @@ def fail_parent_on_child_failure(tx: Tx, parent_queue: str, parent_id: str, reas
 
 def get_children_jobs(tx: Tx, parent_queue: str, parent_id: str) -> list[Job]:
     """Return the children, in any queue and state, oldest first."""
+    check_names(parent_queue=parent_queue, parent_id=parent_id)
     jobs = tx.tables.jobs
     query = select(*job_columns(jobs)).where(
-        jobs.c.parent_queue_name == check_name("parent_queue", parent_queue),
+        jobs.c.parent_queue_name == parent_queue,
         jobs.c.parent_id == parent_id,
     )
     return jobs_from_rows(tx, tx.conn.execute(query.order_by(jobs.c.created_at, jobs.c.seq)).all())
@@ -180,6 +185,6 @@ def list_flow_parents(tx: Tx, state: JobState | None = None, limit: int = 100) -
     jobs = tx.tables.jobs
     query = select(*job_columns(jobs)).where(jobs.c.children_ids.is_not(None))
     if state is not None:
-        query = query.where(jobs.c.state == STATES[JobState(state)])
+        query = query.where(jobs.c.state == STATES[check_state("state", state)])
     query = query.order_by(jobs.c.created_at.desc(), jobs.c.seq.desc())
     return jobs_from_rows(tx, tx.conn.execute(query.limit(check_count("limit", limit))).all())

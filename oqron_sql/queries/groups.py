@@ -28,6 +28,7 @@ from sqlalchemy import (
     update,
 )
 
+from oqron_sql.contract.checks import check_names
 from oqron_sql.contract.model import JobState
 from oqron_sql.contract.options import FetchOptions
 from oqron_sql.dialects import Claim, Dialect
@@ -171,11 +172,13 @@ def _serving(tables: Tables, dialect: Dialect, size: int) -> Update:
 
 def get_group_active_count(tx: Tx, queue: str, group_id: str) -> int:
     """Count the active jobs of a group."""
+    check_names(queue=queue, group_id=group_id)
     return _count(tx, queue, group_id, JobState.ACTIVE)
 
 
 def get_waiting_group_count(tx: Tx, queue: str, group_id: str) -> int:
     """Count the waiting jobs of a group."""
+    check_names(queue=queue, group_id=group_id)
     return _count(tx, queue, group_id, JobState.WAITING)
 
 

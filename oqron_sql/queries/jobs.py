@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from sqlalchemy import select, update
 
 from oqron_sql.contract import codec
-from oqron_sql.contract.checks import check_name
+from oqron_sql.contract.checks import check_names
 from oqron_sql.contract.events import EventType, StoreEvent
 from oqron_sql.contract.model import Job, JobState
 from oqron_sql.errors import JobNotFound
@@ -21,6 +21,7 @@ from oqron_sql.queries.tx import Tx
 
 def get_job(tx: Tx, queue: str, job_id: str) -> Job | None:
     """Return a copy of the job, or None."""
+    check_names(queue=queue, job_id=job_id)
     jobs = tx.tables.jobs
     query = select(*job_columns(jobs)).where(jobs.c.id == job_id, jobs.c.queue_name == queue)
     found = jobs_from_rows(tx, tx.conn.execute(query).all())
@@ -29,6 +30,7 @@ def get_job(tx: Tx, queue: str, job_id: str) -> Job | None:
 
 def find_job_by_id(tx: Tx, job_id: str) -> Job | None:
     """Return the job of that id in any queue, or None."""
+    check_names(job_id=job_id)
     jobs = tx.tables.jobs
     query = select(*job_columns(jobs)).where(jobs.c.id == job_id).limit(1)
     found = jobs_from_rows(tx, tx.conn.execute(query).all())
@@ -39,6 +41,7 @@ def append_logs(
     tx: Tx, queue: str, job_id: str, lines: Sequence[str], *, lease: int | None = None
 ) -> None:
     """Add lines to the job's log."""
+    check_names(queue=queue, job_id=job_id)
     jobs = tx.tables.jobs
     tx.begin()
     mine = (jobs.c.id == job_id, jobs.c.queue_name == queue)
@@ -55,6 +58,7 @@ def append_logs(
 
 def remove_job(tx: Tx, queue: str, job_id: str) -> None:
     """Delete the job and tell its parent."""
+    check_names(queue=queue, job_id=job_id)
     jobs = tx.tables.jobs
     tx.begin()
     query = doomed(jobs).where(jobs.c.id == job_id, jobs.c.queue_name == queue)
@@ -64,8 +68,8 @@ def remove_job(tx: Tx, queue: str, job_id: str) -> None:
 
 def cancel_job(tx: Tx, queue: str, job_id: str) -> bool:
     """Mark an active job as cancelled."""
+    check_names(queue=queue, job_id=job_id)
     jobs = tx.tables.jobs
-    check_name("queue", queue)
     marked = (
         update(jobs)
         .where(jobs.c.id == job_id, jobs.c.queue_name == queue, in_state(jobs, JobState.ACTIVE))

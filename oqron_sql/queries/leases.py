@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import BigInteger, Select, Update, null, select, type_coerce, update
 
-from oqron_sql.contract.checks import check_count, check_duration
+from oqron_sql.contract.checks import check_count, check_duration, check_names
 from oqron_sql.contract.model import Extension, Job, JobState, Recovered
 from oqron_sql.dialects import Dialect
 from oqron_sql.errors import LeaseLost
@@ -34,6 +34,7 @@ def extend_lock(
     tx: Tx, queue: str, job_id: str, duration: timedelta, *, lease: int | None = None
 ) -> bool:
     """Let the lock of an active job end at now + `duration`."""
+    check_names(queue=queue, job_id=job_id)
     jobs = tx.tables.jobs
     check_duration("duration", duration)
     statement = (
@@ -51,6 +52,7 @@ def extend_lock(
 
 def extend_locks(tx: Tx, queue: str, jobs: Sequence[Job], duration: timedelta) -> list[Extension]:
     """Extend many leases in one statement, then read back what became of each."""
+    check_names(queue=queue)
     check_duration("duration", duration)
     if not jobs:
         return []
@@ -98,6 +100,7 @@ def _extension(job: Job, row: Any) -> Extension:
 
 def release_lock(tx: Tx, queue: str, job_id: str, *, lease: int | None = None) -> None:
     """Clear lock and owner, whatever the state."""
+    check_names(queue=queue, job_id=job_id)
     jobs = tx.tables.jobs
     statement = (
         update(jobs)
@@ -131,12 +134,14 @@ def get_stalled_jobs(
     tx: Tx, queue: str, threshold: timedelta = timedelta(0), *, limit: int = 1000
 ) -> list[Job]:
     """Return active jobs whose lock ran out; `threshold` is there for upstream's callers."""
+    check_names(queue=queue)
     check_count("limit", limit)
     return jobs_from_rows(tx, tx.conn.execute(expired(tx, queue, limit)).all())
 
 
 def recover_lost(tx: Tx, queue: str, *, limit: int = 100, max_lost: int = 3) -> list[Recovered]:
     """Take back jobs whose lock ran out: waiting again, or failed when lost too often."""
+    check_names(queue=queue)
     check_count("limit", limit, least=1)
     check_count("max_lost", max_lost)
     tx.begin()

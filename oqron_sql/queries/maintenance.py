@@ -9,8 +9,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, Select, delete, false, null, select, update
 
 from oqron_sql.contract import codec
-from oqron_sql.contract.checks import check_duration, check_name
-from oqron_sql.contract.model import FINISHED, JobState
+from oqron_sql.contract.checks import check_duration, check_name, check_names
+from oqron_sql.contract.model import FINISHED, JobState, check_state
 from oqron_sql.errors import InvalidInput, QueueActive
 from oqron_sql.queries import deduplicating, flows, history, metrics, tallies
 from oqron_sql.queries.counting import all_in, count_active, listed
@@ -25,7 +25,7 @@ def clean_step(tx: Tx, queue: str, state: JobState, grace: timedelta, *, limit: 
     check_name("queue", queue)
     check_duration("grace", grace)
     jobs = tx.tables.jobs
-    state = JobState(state)
+    state = check_state("state", state)
     age: ColumnElement[Any] = jobs.c.created_at
     if state is JobState.COMPLETED:
         age = jobs.c.completed_at
@@ -38,6 +38,7 @@ def clean_step(tx: Tx, queue: str, state: JobState, grace: timedelta, *, limit: 
 
 def drain_step(tx: Tx, queue: str, *, limit: int) -> int:
     """Delete up to `limit` jobs that have not started; their parents first, so none is revived."""
+    check_names(queue=queue)
     jobs = tx.tables.jobs
     tx.begin()
     for state in reversed(RESTING):
@@ -121,7 +122,9 @@ def retry_step(tx: Tx, queue: str, state: JobState, *, limit: int) -> int:
         history.forget(tx, told, ["stack"])
     n = tx.conn.execute(
         update(jobs)
-        .where(jobs.c.seq.in_([row.seq for row in rows]), in_state(jobs, JobState(state)))
+        .where(
+            jobs.c.seq.in_([row.seq for row in rows]), in_state(jobs, check_state("state", state))
+        )
         .values(
             state=STATES[JobState.WAITING],
             attempts_made=0,

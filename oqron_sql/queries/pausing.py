@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import delete, false, select, true, update
 
-from oqron_sql.contract.checks import check_name
+from oqron_sql.contract.checks import check_names
 from oqron_sql.queries.tx import Tx
 
 WHOLE_QUEUE = "__all__"  # the contract's spelling; stored as a column of the queue
@@ -12,8 +12,7 @@ WHOLE_QUEUE = "__all__"  # the contract's spelling; stored as a column of the qu
 
 def pause_job_name(tx: Tx, queue: str, job_name: str) -> None:
     """Stop handing out jobs of that name."""
-    check_name("queue", queue)
-    check_name("job_name", job_name)
+    check_names(queue=queue, job_name=job_name)
     if job_name == WHOLE_QUEUE:
         row = {"name": queue, "paused": True}
         tx.dialect.upsert(tx, tx.tables.queues, row, {"paused": true()})
@@ -24,6 +23,7 @@ def pause_job_name(tx: Tx, queue: str, job_name: str) -> None:
 
 def resume_job_name(tx: Tx, queue: str, job_name: str) -> None:
     """Hand out jobs of that name again."""
+    check_names(queue=queue, job_name=job_name)
     queues, pauses = tx.tables.queues, tx.tables.pauses
     if job_name == WHOLE_QUEUE:
         tx.conn.execute(update(queues).where(queues.c.name == queue).values(paused=false()))
@@ -35,6 +35,7 @@ def resume_job_name(tx: Tx, queue: str, job_name: str) -> None:
 
 def get_paused_job_names(tx: Tx, queue: str) -> list[str]:
     """Return the paused names, sorted; `__all__` among them if the queue is paused."""
+    check_names(queue=queue)
     queues, pauses = tx.tables.queues, tx.tables.pauses
     names = list(tx.conn.scalars(select(pauses.c.job_name).where(pauses.c.queue_name == queue)))
     if tx.conn.scalar(select(queues.c.paused).where(queues.c.name == queue)):

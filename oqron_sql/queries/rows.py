@@ -10,8 +10,8 @@ from typing import Any
 from sqlalchemy import Column, ColumnElement, Row, Table, case, literal_column, select
 
 from oqron_sql.contract import codec
-from oqron_sql.contract.checks import check_instant, check_name
-from oqron_sql.contract.model import FINISHED, AttemptRecord, Job, JobState
+from oqron_sql.contract.checks import check_count, check_finite, check_instant, check_name
+from oqron_sql.contract.model import FINISHED, AttemptRecord, Job, JobState, check_state
 from oqron_sql.errors import InvalidInput
 from oqron_sql.queries.options import dump_options, load_options
 from oqron_sql.queries.tx import Tx
@@ -168,7 +168,7 @@ def row_of(queue: str, job: Job, limit: int) -> dict[str, Any]:
         "queue_name": check_name("queue", queue),
         "id": check_name("id", job.id),
         "name": check_name("name", job.name),
-        "state": JobState(job.state).value,
+        "state": check_state("state", job.state).value,
         "data": codec.dumps(job.data, limit),
     }
     for name in INSTANTS:
@@ -185,6 +185,9 @@ def row_of(queue: str, job: Job, limit: int) -> dict[str, Any]:
         value = getattr(job, name)
         if value:
             row[name] = value
+    check_finite("progress", job.progress)
+    for name in ("lease", "lost_count", "attempts_made", "pending_children_count"):
+        check_count(name, getattr(job, name))
     opts = dump_options(job.opts)
     if opts is not None:
         row["opts"] = opts

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from sqlalchemy import ColumnElement, Select, func, select
+from sqlalchemy import ColumnElement, Select, false, func, select
 
-from oqron_sql.contract.checks import check_count, check_instant, check_name
+from oqron_sql.contract.checks import can_be_asked, check_count, check_instant, check_name
 from oqron_sql.contract.model import (
     EVERYTHING,
     Job,
-    JobState,
     SearchFilter,
     SearchResult,
+    check_state,
 )
 from oqron_sql.queries.rows import job_columns, jobs_from_rows
 from oqron_sql.queries.tx import Tx
@@ -40,9 +40,11 @@ def search_jobs(
     check_count("start", start)
     conditions: list[ColumnElement[bool]] = []
     if filter.queue_name:
-        conditions.append(jobs.c.queue_name == filter.queue_name)
+        conditions.append(jobs.c.queue_name == check_name("queue_name", filter.queue_name))
     if filter.states:
-        conditions.append(jobs.c.state.in_([JobState(state).value for state in filter.states]))
+        conditions.append(
+            jobs.c.state.in_([check_state("state", state).value for state in filter.states])
+        )
     if filter.name:
         conditions.append(contains(jobs.c.name, filter.name))
     if filter.created_after is not None:
@@ -60,6 +62,8 @@ def search_jobs(
 
 def contains(column: ColumnElement[str], text: str) -> ColumnElement[bool]:
     """Return the condition that `column` contains `text`, whatever its case; no wildcards."""
+    if not can_be_asked(text):
+        return false()
     return column.icontains(text, autoescape=True)
 
 

@@ -9,8 +9,14 @@ from typing import Any
 from sqlalchemy import Row, null, select, update
 
 from oqron_sql.contract import codec
-from oqron_sql.contract.checks import check_count, check_instant, check_name
-from oqron_sql.contract.model import FINISHED, UPDATABLE, JobState, JobUpdate
+from oqron_sql.contract.checks import (
+    check_count,
+    check_finite,
+    check_instant,
+    check_name,
+    check_names,
+)
+from oqron_sql.contract.model import FINISHED, UPDATABLE, JobState, JobUpdate, check_state
 from oqron_sql.errors import InvalidInput, InvalidJobState
 from oqron_sql.queries import deduplicating, groups, history, metrics, tallies
 from oqron_sql.queries.leases import lease_lost
@@ -31,6 +37,7 @@ def update_job(
     lease: int | None = None,
 ) -> None:
     """Write the given members, if the job is in an expected state and the lease is held."""
+    check_names(queue=queue, job_id=job_id)
     values = _values(updates, tx.settings.max_payload)
     entries = _entries(updates)
     expected = _states(expected_state)
@@ -144,8 +151,8 @@ def _states(expected: JobState | Sequence[JobState] | None) -> tuple[JobState, .
     if expected is None:
         return None
     if isinstance(expected, str):
-        return (JobState(expected),)
-    return tuple(JobState(state) for state in expected)
+        return (check_state("expected_state", expected),)
+    return tuple(check_state("expected_state", state) for state in expected)
 
 
 def _values(updates: JobUpdate, limit: int) -> dict[str, Any]:
@@ -173,7 +180,7 @@ def _column(name: str, value: Any, limit: int) -> dict[str, Any]:
             "repeats": value.repeat is not None,
         }
     if name == "state":
-        return {"state": JobState(value).value}
+        return {"state": check_state("state", value).value}
     if name == "data":
         return {"data": codec.dumps(value, limit)}
     if name == "children_ids":
@@ -183,7 +190,7 @@ def _column(name: str, value: Any, limit: int) -> dict[str, Any]:
     if name == "discarded":
         return {name: bool(value)}
     if name == "progress":
-        return {name: value or 0}
+        return {name: check_finite(name, value or 0)}
     if value is None:
         return {name: None}
     if name == "returnvalue":
