@@ -53,6 +53,16 @@ MYSQL_INSERT = """
     INSERT INTO oqron_jobs (queue_name, id, name, state, data, created_at)
     VALUES (%s, %s, %s, %s, %s, %s)
 """
+POSTGRESQL_INSERT = """
+    INSERT INTO oqron_jobs (queue_name, id, name, state, data, created_at)
+    VALUES ($1, $2, $3, $4, $5, statement_timestamp()) ON CONFLICT DO NOTHING
+"""
+POSTGRESQL_BULK = """
+    INSERT INTO oqron_jobs (queue_name, id, name, state, data, created_at)
+    SELECT $1, id, $3, $4, data, statement_timestamp()
+    FROM unnest($2::text[], $5::text[]) WITH ORDINALITY AS batch (id, data, n)
+    ORDER BY n ON CONFLICT DO NOTHING
+"""
 SQLITE_INSERT = """
     INSERT INTO oqron_jobs (queue_name, id, name, state, data, created_at)
     VALUES (?, ?, ?, ?, ?, ?)
@@ -61,7 +71,7 @@ WAITING = "SELECT count(*) FROM oqron_jobs WHERE state = 'waiting'"
 UNFINISHED = "SELECT count(*) FROM oqron_jobs WHERE state <> 'completed' OR returnvalue IS NULL"
 
 
-BLOCKING = {"mysql": "mysql+pymysql"}
+BLOCKING = {"mysql": "mysql+pymysql", "postgresql": "postgresql+psycopg"}
 
 
 def create_tables(url: str, jobs: int = 0) -> None:

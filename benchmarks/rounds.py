@@ -12,7 +12,7 @@ from collections.abc import Callable
 from benchmarks.databases import Databases
 from benchmarks.plan import Comparison, Question, Run, Sample, Task
 
-RETRIES = 8
+RETRIES = 4
 Samples = dict[str, list[Sample]]
 
 
