@@ -43,6 +43,8 @@ Changes = Mapping[str, ColumnElement[Any]]
 Rows = Sequence[Sequence[Any]]
 NOTHING: Values = {}
 CAS_ROUNDS = 20
+# Kept open once needed; what goes beyond it is opened and closed each time.
+POOL_SIZE = 10
 T = TypeVar("T")
 
 

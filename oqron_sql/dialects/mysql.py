@@ -35,6 +35,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.types import TypeEngine
 
 from oqron_sql.dialects.base import (
+    POOL_SIZE,
     Claim,
     Rows,
     Values,
@@ -117,6 +118,7 @@ class MySQL(Upserting):
         # Nor is it rolled back when it is given back: nothing is open then, and it is a round trip.
         return {
             "isolation_level": "AUTOCOMMIT",
+            "pool_size": POOL_SIZE,
             "pool_recycle": 3600,
             "skip_autocommit_rollback": True,
         }

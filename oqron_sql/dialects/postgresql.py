@@ -36,6 +36,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.types import TypeEngine
 
 from oqron_sql.dialects.base import (
+    POOL_SIZE,
     Claim,
     Rows,
     Values,
@@ -72,7 +73,7 @@ class PostgreSQL(Upserting):
         return TIMESTAMP(timezone=True)
 
     def engine_options(self, url: URL) -> dict[str, Any]:
-        options: dict[str, Any] = {"isolation_level": "AUTOCOMMIT"}
+        options: dict[str, Any] = {"isolation_level": "AUTOCOMMIT", "pool_size": POOL_SIZE}
         if url.get_driver_name() == "psycopg" and "client_encoding" not in url.query:
             # Else it returns bytes from a database without an encoding, which then cannot be told.
             options["connect_args"] = {"client_encoding": "utf8"}
