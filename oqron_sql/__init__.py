@@ -1,6 +1,7 @@
 """Durable background jobs in the database an application already has."""
 
-from oqron_sql.async_store import AsyncSQLStore
+from typing import TYPE_CHECKING, Any
+
 from oqron_sql.contract import (
     AsyncStore,
     Complete,
@@ -17,7 +18,10 @@ from oqron_sql.contract import (
 )
 from oqron_sql.errors import LeaseLost, OqronError
 from oqron_sql.memory import AsyncMemoryStore, MemoryStore
-from oqron_sql.store import SQLStore
+
+if TYPE_CHECKING:
+    from oqron_sql.async_store import AsyncSQLStore
+    from oqron_sql.store import SQLStore
 
 __all__ = [
     "AsyncMemoryStore",
@@ -39,3 +43,16 @@ __all__ = [
     "new_job",
     "new_worker_id",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a SQL store when it is first asked for: without one, SQLAlchemy is not needed."""
+    if name == "SQLStore":
+        from oqron_sql.store import SQLStore
+
+        return SQLStore
+    if name == "AsyncSQLStore":
+        from oqron_sql.async_store import AsyncSQLStore
+
+        return AsyncSQLStore
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -139,8 +139,17 @@ class SQLite(Upserting):
         if network:
             logger.warning("SQLite on a %s filesystem: one host only, expect slow locks", kind)
         elif mode != "wal" and conn.info.get(_OURS) and not _in_transaction(conn):
-            mode = str(conn.exec_driver_sql("PRAGMA journal_mode = WAL").scalar()).lower()
-            if mode != "wal":
+            self._enter_wal(conn)
+
+    def _enter_wal(self, conn: Connection) -> None:
+        try:
+            mode = conn.exec_driver_sql("PRAGMA journal_mode = WAL").scalar()
+        except DBAPIError as error:
+            # It does not wait for others: one of them enters it, or the next connection does.
+            if not self.is_transient(error):
+                raise
+        else:
+            if str(mode).lower() != "wal":
                 logger.warning("SQLite would not enter WAL mode: readers and writers will wait")
 
     def is_transient(self, error: DBAPIError) -> bool:

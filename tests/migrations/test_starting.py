@@ -135,10 +135,9 @@ def test_four_upgrades_in_the_threads_of_one_process(target: Target, engine: sa.
 
 
 async def test_four_upgrades_in_one_event_loop(target: Target) -> None:
-    url = target.fresh()
-    engine = create_async_engine(
-        target.asynchronous(url), **dialects.get(url.get_backend_name()).engine_options(url)
-    )
+    url = target.asynchronous(target.fresh())
+    options = dialects.get(url.get_backend_name()).engine_options(url)
+    engine = create_async_engine(url, **options)
 
     async def upgrade(prefix: str) -> str | None:
         await greenlet_spawn(migrate.ensure, engine.sync_engine, prefix=prefix)
