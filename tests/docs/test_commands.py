@@ -19,6 +19,7 @@ Command = Any
 
 ROOT_COMMAND: Command = typer.main.get_command(app)
 SHELL = ("sh", "bash", "console")
+NOXFILE = (ROOT / "noxfile.py").read_text()
 
 
 def subcommands(command: Command) -> dict[str, Command]:
@@ -72,13 +73,19 @@ def test_a_printed_command_exists(page: str, words: list[str]) -> None:
     assert used <= known, f"{page}: {used - known}"
 
 
+SESSIONS = re.findall(r"^def (\w+)\(session: nox.Session\)", NOXFILE, re.MULTILINE)
+
+
+def test_every_session_is_described() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    assert [name for name in SESSIONS if f"`nox -s {name}`" not in text] == []
+
+
 def test_printed_sessions_and_files_exist() -> None:
-    text = (ROOT / "noxfile.py").read_text()
-    sessions = set(re.findall(r"^def (\w+)\(session", text, re.MULTILINE))
     for page, words in PRINTED:
         tool, *arguments = words
         if Path(tool).name == "nox" and arguments[:1] == ["-s"]:
-            assert arguments[1] in sessions, f"{page}: {words}"
+            assert arguments[1] in SESSIONS, f"{page}: {words}"
         if Path(tool).name == "pytest":
             for path in (word for word in arguments if word.startswith("tests/")):
                 assert (ROOT / path.partition("::")[0]).exists(), f"{page}: {words}"

@@ -92,8 +92,8 @@ def _indexes(node: Node) -> list[str | None]:
 
 
 def _rows(node: Node) -> int:
-    """Return how many rows of a table or an index were looked at, kept or not."""
-    if not _is_scan(node) or not node.keys() & {"Relation Name", "Index Name"}:
+    """Return how many rows of a table were looked at, kept or not."""
+    if not _is_scan(node) or "Relation Name" not in node:
         return 0
     removed = sum(n for name, n in node.items() if name.startswith("Rows Removed"))
     return int((node["Actual Rows"] + removed) * node["Actual Loops"])
