@@ -350,10 +350,6 @@ class Dialect:
         """Return the size to ask `batch` for; 0 where one statement serves any number of rows."""
         return len(rows)
 
-    def narrow(self, key: Column[Any], batch: FromClause) -> ColumnElement[bool]:
-        """Return a condition that helps the planner to join by `key`, a column of `batch` too."""
-        return key == batch.c[key.name]
-
     def lock_rows(self, rows: Select[Any], *, skip_locked: bool = True) -> Select[Any]:
         """Return `rows` such that reading them locks them, where the database can do that."""
         return rows

@@ -10,7 +10,6 @@ from typing import Any, ClassVar, cast
 from sqlalchemy import (
     URL,
     BindParameter,
-    Column,
     ColumnElement,
     Connection,
     Engine,
@@ -182,9 +181,6 @@ class PostgreSQL(Upserting):
             f"batch_{name}": list(values)
             for name, values in zip(columns, zip(*rows, strict=True), strict=True)
         }
-
-    def narrow(self, key: Column[Any], batch: FromClause) -> ColumnElement[bool]:
-        return _one_of(key, select(batch.c[key.name]))
 
     def lock_rows(self, rows: Select[Any], *, skip_locked: bool = True) -> Select[Any]:
         # NO KEY UPDATE is what an UPDATE takes anyway.

@@ -165,7 +165,6 @@ def _finish(tables: Tables, dialect: Dialect, mixed: bool, size: int) -> Update:
         update(jobs)
         .where(
             jobs.c.seq == batch.c.seq,
-            dialect.narrow(jobs.c.seq, batch),
             jobs.c.lease == batch.c.lease,
             jobs.c.locked_by.is_not(None),
         )

@@ -84,7 +84,6 @@ def _extending(tables: Tables, dialect: Dialect, size: int) -> Update:
         update(jobs)
         .where(
             jobs.c.seq == batch.c.seq,
-            dialect.narrow(jobs.c.seq, batch),
             jobs.c.lease == batch.c.lease,
             jobs.c.locked_by.is_not(None),
         )
