@@ -48,6 +48,9 @@ KINDS = {
             settings=(
                 "SET SESSION max_recursive_iterations = 1000000",
                 "SET SESSION sql_mode = CONCAT(@@sql_mode, ',PIPES_AS_CONCAT')",
+                # An empty table is then filled in the order of each index.
+                "SET SESSION unique_checks = 0, foreign_key_checks = 0",
+                "SET GLOBAL innodb_buffer_pool_size = 512 * 1024 * 1024",
             ),
             table_settings=("ALTER TABLE {} STATS_AUTO_RECALC = 0",),
         ),
