@@ -126,6 +126,21 @@ class LeaseLost(OqronError):
         self.queue, self.job_id, self.lease, self.current = queue, job_id, lease, current
 
 
+class ClaimLost(OqronError):
+    """The claim of an id is no longer held: it ran out, or the id was claimed again.
+
+    Nothing was changed. Stop the work and drop its result: somebody else has the id, or will.
+    """
+
+    def __init__(self, broker: str | None, message_id: str, consumer: str | None = None) -> None:
+        of = f" by {consumer!r}" if consumer is not None else ""
+        where = f" in {broker!r}" if broker is not None else ""
+        super().__init__(
+            f"the claim of {message_id!r}{where}{of} is lost; drop the work done on it"
+        )
+        self.broker, self.message_id, self.consumer = broker, message_id, consumer
+
+
 class QueueActive(OqronError):
     """The queue cannot be obliterated while jobs run in it."""
 
