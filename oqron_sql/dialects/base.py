@@ -24,6 +24,7 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
+    Update,
     and_,
     bindparam,
     func,
@@ -79,6 +80,26 @@ class Claim:
 
     def once(self, build: Callable[[Claim], T]) -> T:
         """Return what `build` makes of this claim, made the first time only."""
+        if build not in self._made:
+            self._made[build] = build(self)
+        made: T = self._made[build]
+        return made
+
+
+@dataclasses.dataclass(eq=False, slots=True)
+class Counted:
+    """A change to many rows and the counter that tells how many there were, prepared once.
+
+    The counter is a row of `counter` under its primary key; `n` is the column that counts.
+    """
+
+    change: Update
+    counter: Table
+    n: Column[int]
+    _made: dict[Any, Any] = dataclasses.field(default_factory=dict)
+
+    def once(self, build: Callable[[Counted], T]) -> T:
+        """Return what `build` makes of this change, made the first time only."""
         if build not in self._made:
             self._made[build] = build(self)
         made: T = self._made[build]
@@ -315,6 +336,20 @@ class Dialect:
         ):
             work.conn.execute(change, params)
 
+    def change_counted(self, work: Work, counted: Counted, key: Values, params: Values) -> int:
+        """Make a change and add to the counter under `key` how many rows it changed: or neither.
+
+        Returns that number.
+        """
+        work.begin()
+        changed = work.conn.execute(counted.change, params).rowcount
+        if changed:
+            more = counted.once(more_of)
+            self.upsert(
+                work, counted.counter, {**key, counted.n.name: changed}, more, {"more": changed}
+            )
+        return changed
+
     def serialize(self, work: Work, mutexes: Table, name: str) -> None:
         """Let one transaction at a time past this point, per `name`."""
         work.begin()
@@ -368,6 +403,11 @@ def primary_key(table: Table) -> Column[Any]:
     """Return the single column of the primary key."""
     (key,) = table.primary_key
     return key
+
+
+def more_of(counted: Counted) -> Changes:
+    """Return the change to a counter that adds the parameter "more"."""
+    return {counted.n.name: counted.n + bindparam("more", type_=counted.n.type)}
 
 
 def seeing(claim: Claim) -> Select[Any]:

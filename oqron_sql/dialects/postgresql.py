@@ -25,6 +25,7 @@ from sqlalchemy import (
     bindparam,
     column,
     func,
+    literal_column,
     select,
     text,
     true,
@@ -37,6 +38,7 @@ from sqlalchemy.types import TypeEngine
 from oqron_sql.dialects.base import (
     POOL_SIZE,
     Claim,
+    Counted,
     Rows,
     Values,
     Work,
@@ -151,6 +153,12 @@ class PostgreSQL(Upserting):
     def claim(self, work: Work, claim: Claim, params: Values) -> Sequence[Row[Any]]:
         return work.conn.execute(claim.once(_claiming), params).all()
 
+    def change_counted(self, work: Work, counted: Counted, key: Values, params: Values) -> int:
+        # One statement and so one round trip, where the portable way needs four.
+        statement = counted.once(_counting)
+        changed: int = work.conn.execute(statement, {**params, **work.filled(key)}).scalar_one()
+        return changed
+
     def insert(self, table: Table) -> Insert:
         return insert(table)
 
@@ -164,8 +172,13 @@ class PostgreSQL(Upserting):
         )
 
     def batch(self, columns: Mapping[str, TypeEngine[Any]], size: int) -> FromClause:
-        # One array per column: the text of the statement is the same for any number of rows.
-        arrays = [bindparam(f"batch_{name}", type_=ARRAY(kind)) for name, kind in columns.items()]
+        # One array per column: the text of the statement is the same for any number of rows. Each
+        # is selected, so that the planner does not see how many there are: told of 500, it reads
+        # a table of 40,000 rows rather than 500 by their key, and joins them in a loop.
+        arrays = [
+            select(bindparam(f"batch_{name}", type_=ARRAY(kind))).scalar_subquery()
+            for name, kind in columns.items()
+        ]
         return (
             func.unnest(*arrays)
             .table_valued(
@@ -207,6 +220,22 @@ def _claiming(claim: Claim) -> Executable:
         .values({**claim.values, claim.bump.name: claim.bump + 1})
         .returning(*claim.returning)
     )
+
+
+def _counting(counted: Counted) -> Executable:
+    """Return the change and its count as one statement that selects how many rows it changed."""
+    done = counted.change.returning(literal_column("1").label("one")).cte("done")
+    keys = list(counted.counter.primary_key)
+    given = [bindparam(f"new_{key.name}", type_=key.type) for key in keys]
+    total = func.count(type_=counted.n.type)
+    add = insert(counted.counter).from_select(
+        [*(key.name for key in keys), counted.n.name],
+        select(*given, total).select_from(done).having(total > 0),
+    )
+    added = add.on_conflict_do_update(
+        index_elements=keys, set_={counted.n.name: counted.n + add.excluded[counted.n.name]}
+    )
+    return select(total).select_from(done).add_cte(added.cte("counted"))
 
 
 def _sqlstate(error: DBAPIError) -> str | None:
