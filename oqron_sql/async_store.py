@@ -135,7 +135,11 @@ class AsyncSQLStore(BaseStore):
         return await self._gathering.save(queue, job)
 
     async def _save_each(self, jobs: Sequence[Entry]) -> list[str | OqronError]:
-        return await self.run(lambda tx: saving.save_each(tx, jobs))
+        # Nobody waits for this task itself, so that no caller's cancellation can reach it.
+        saved: list[str | OqronError] = await self._hop(
+            lambda: self._shell.run(lambda tx: saving.save_each(tx, jobs))
+        )
+        return saved
 
     async def connect(self) -> None:
         """Check the server and bring the tables to head; idempotent."""

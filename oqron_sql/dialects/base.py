@@ -310,15 +310,17 @@ class Dialect:
         names: tuple[str, ...],
         rows: Rows,
         *,
-        timed: tuple[str, ...],
+        timed: tuple[str, ...] = (),
+        same: Values = NOTHING,
     ) -> int | None:
         """Insert the rows that no unique key forbids; return how many, None if unknown.
 
-        `rows` have the columns `names`; the columns `timed` get the server's clock.
+        `rows` have the columns `names`; the columns `timed` get the server's clock, and those of
+        `same` its values.
         """
-        now = dict.fromkeys(timed, timedelta(0))
+        common = {**same, **dict.fromkeys(timed, timedelta(0))}
         return sum(
-            self.insert_ignore(work, table, {**dict(zip(names, row, strict=True)), **now})
+            self.insert_ignore(work, table, {**dict(zip(names, row, strict=True)), **common})
             for row in rows
         )
 

@@ -35,6 +35,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.types import TypeEngine
 
 from oqron_sql.dialects.base import (
+    NOTHING,
     POOL_SIZE,
     Claim,
     Rows,
@@ -227,9 +228,10 @@ class MySQL(Upserting):
         names: tuple[str, ...],
         rows: Rows,
         *,
-        timed: tuple[str, ...],
+        timed: tuple[str, ...] = (),
+        same: Values = NOTHING,
     ) -> int | None:
-        super().insert_many(work, table, names, rows, timed=timed)
+        super().insert_many(work, table, names, rows, timed=timed, same=same)
         return None  # new and old rows count alike, see insert_ignore
 
     def insert(self, table: Table) -> Insert:

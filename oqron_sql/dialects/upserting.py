@@ -56,12 +56,13 @@ class Upserting(Dialect):
         names: tuple[str, ...],
         rows: Rows,
         *,
-        timed: tuple[str, ...],
+        timed: tuple[str, ...] = (),
+        same: Values = NOTHING,
     ) -> int | None:
         columns = {name: table.c[name].type for name in names}
-        now = work.filled(dict.fromkeys(timed, timedelta(0)))
-        statement = _inserting_many(self, table, names, timed)
-        return work.conn.execute(statement, {**now, **self.batch_values(columns, rows)}).rowcount
+        common = work.filled({**same, **dict.fromkeys(timed, timedelta(0))})
+        statement = _inserting_many(self, table, names, tuple(same), timed)
+        return work.conn.execute(statement, {**common, **self.batch_values(columns, rows)}).rowcount
 
     def upsert(
         self, work: Work, table: Table, row: Values, changes: Changes, params: Values = NOTHING
@@ -94,16 +95,22 @@ def _inserting(
 
 @functools.lru_cache(maxsize=256)
 def _inserting_many(
-    dialect: Upserting, table: Table, names: tuple[str, ...], timed: tuple[str, ...]
+    dialect: Upserting,
+    table: Table,
+    names: tuple[str, ...],
+    same: tuple[str, ...],
+    timed: tuple[str, ...],
 ) -> Executable:
     source = dialect.batch({name: table.c[name].type for name in names}, 0)
-    now = inserted(dialect, table, (), timed)
+    common = inserted(dialect, table, same, timed)
     rows = (
-        select(*(source.c[name] for name in names), *now.values())
+        select(*(source.c[name] for name in names), *common.values())
         .where(true())  # else SQLite's parser takes ON CONFLICT for a join
         .order_by(source.c.n)
     )
-    statement = dialect.or_nothing(dialect.insert(table).from_select([*names, *timed], rows), table)
+    statement = dialect.or_nothing(
+        dialect.insert(table).from_select([*names, *common], rows), table
+    )
     return statement.execution_options(**_COUNTED)
 
 

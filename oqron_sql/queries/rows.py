@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import operator
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,6 +14,7 @@ from sqlalchemy import Column, ColumnElement, Row, Table, case, literal_column, 
 from oqron_sql.contract import codec
 from oqron_sql.contract.checks import check_count, check_finite, check_instant, check_name
 from oqron_sql.contract.model import FINISHED, AttemptRecord, Job, JobState, check_state
+from oqron_sql.contract.options import DEFAULT_OPTIONS
 from oqron_sql.errors import InvalidInput
 from oqron_sql.queries.options import dump_options, load_options
 from oqron_sql.queries.tx import Tx
@@ -36,6 +38,7 @@ INSTANTS = (
     "delay_until",
     "lock_until",
 )
+COUNTS = ("lease", "lost_count", "attempts_made", "pending_children_count")
 NAMES = ("locked_by", "group_id", "deduplication_key", "parent_queue_name", "parent_id")
 
 
@@ -139,6 +142,23 @@ def history_of(job: Job) -> list[tuple[str, str]]:
     ]
 
 
+_rest = operator.attrgetter(
+    *INSTANTS, *NAMES, *COUNTS, "progress", "discarded", "failed_reason",
+    "logs", "stacktrace", "attempt_logs", "children_ids",
+)  # fmt: skip
+_FRESH = (
+    *(None for _ in (*INSTANTS, *NAMES)),
+    *(0 for _ in COUNTS),
+    0,
+    False,
+    None,
+    (),
+    (),
+    (),
+    (),
+)
+
+
 def row_of(queue: str, job: Job, limit: int) -> dict[str, Any]:
     """Return the members of `job` that differ from a fresh row's, checked.
 
@@ -154,6 +174,8 @@ def row_of(queue: str, job: Job, limit: int) -> dict[str, Any]:
         "state": check_state("state", job.state).value,
         "data": codec.dumps(job.data, limit),
     }
+    if job.returnvalue is None and job.opts is DEFAULT_OPTIONS and _rest(job) == _FRESH:
+        return row  # of a fresh job, that is all
     for name in INSTANTS:
         value = getattr(job, name)
         if value is not None:
@@ -162,14 +184,12 @@ def row_of(queue: str, job: Job, limit: int) -> dict[str, Any]:
         value = getattr(job, name)
         if value is not None:
             row[name] = check_name(name, value)
-    for name in (
-        "lease", "lost_count", "attempts_made", "progress", "pending_children_count", "discarded",
-    ):  # fmt: skip
+    for name in (*COUNTS, "progress", "discarded"):
         value = getattr(job, name)
         if value:
             row[name] = value
     check_finite("progress", job.progress)
-    for name in ("lease", "lost_count", "attempts_made", "pending_children_count"):
+    for name in COUNTS:
         check_count(name, getattr(job, name))
     opts = dump_options(job.opts)
     if opts is not None:
