@@ -106,7 +106,7 @@ def _add_history(job: Job, entries: Iterable[Sequence[Any]]) -> None:
         kinds[kind].append(codec.loads(body))
     job.logs, job.stacktrace = tuple(kinds["log"]), tuple(kinds["stack"])
     job.attempt_logs = tuple(
-        AttemptRecord(**{**body, "logs": tuple(body["logs"])}) for body in kinds["attempt"]
+        AttemptRecord(**{**body, "logs": tuple(body.get("logs", ()))}) for body in kinds["attempt"]
     )
 
 
