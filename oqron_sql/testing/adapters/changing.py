@@ -50,6 +50,7 @@ async def test_what_is_missing_starts_from_zero(storage: AsyncStorage) -> None:
 
 async def test_only_numbers_are_incremented(storage: AsyncStorage) -> None:
     """[S13]"""
+    held: Any
     for held in ("1", None, True, [], {"n": 1}, T2024):
         await save(storage, a={"n": held})
         with pytest.raises(InvalidInput):

@@ -36,8 +36,8 @@ async def test_several_that_are_handed_back_keep_their_order(broker: AsyncBroker
     for each in (held[1], held[0], held[2]):
         await broker.nack(BROKER, each)
     assert await take_one_by_one(broker, "fifo") == ["a", "b", "c", "d", "e"]
-    for each in "bd":
-        await broker.nack(BROKER, each)
+    for name in "bd":
+        await broker.nack(BROKER, name)
     await publish(broker, "f")
     assert await take_one_by_one(broker, "lifo") == ["d", "b", "f"]
 

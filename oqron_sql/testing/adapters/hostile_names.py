@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from oqron_sql.contract.async_adapters import AsyncBroker, AsyncLock, AsyncStorage
 from oqron_sql.errors import InvalidName
 from oqron_sql.testing.adapter_harness import needs
-from oqron_sql.testing.adapters.steps import ME, MINUTE, SPACE, claim, until
+from oqron_sql.testing.adapters.steps import ME, MINUTE, SPACE, claim, each_raises, until
 
 HOSTILE = [
     "a", "A", "ä", "a ", " a", "a:b", "a%3Ab", "a%", "%", "a_b", "aXb", "a{b}", "{a}", "{}",
@@ -88,53 +86,50 @@ async def test_channels_are_told_apart(broker: AsyncBroker) -> None:
 
 async def test_what_is_no_name_is_refused_by_a_storage(storage: AsyncStorage) -> None:
     for bad in REFUSED:
-        for call in (
-            storage.save(bad, "a", 1),
-            storage.save(SPACE, bad, 1),
-            storage.save_if_absent(SPACE, bad, 1),
-            storage.get(SPACE, bad),
-            storage.get(bad, "a"),
-            storage.get_many(SPACE, ["a", bad]),
-            storage.list(bad),
-            storage.count(bad),
-            storage.delete(SPACE, bad),
-            storage.increment(SPACE, bad, "n"),
-            storage.compare_and_set(SPACE, bad, {}, {}),
-        ):
-            with pytest.raises(InvalidName):
-                await call  # type: ignore[misc]  # each returns something else
+        await each_raises(
+            InvalidName,
+            (storage.save, bad, "a", 1),
+            (storage.save, SPACE, bad, 1),
+            (storage.save_if_absent, SPACE, bad, 1),
+            (storage.get, SPACE, bad),
+            (storage.get, bad, "a"),
+            (storage.get_many, SPACE, ["a", bad]),
+            (storage.list, bad),
+            (storage.count, bad),
+            (storage.delete, SPACE, bad),
+            (storage.increment, SPACE, bad, "n"),
+            (storage.compare_and_set, SPACE, bad, {}, {}),
+        )
     assert await storage.count(SPACE) == 0
 
 
 async def test_what_is_no_name_is_refused_by_a_broker(broker: AsyncBroker) -> None:
     for bad in REFUSED:
-        for call in (
-            broker.publish(bad, "a"),
-            broker.publish("names", bad),
-            broker.claim(bad, ME, 1, MINUTE),
-            broker.claim("names", bad, 1, MINUTE),
-            broker.extend_lock(bad, ME, MINUTE),
-            broker.extend_lock("a", bad, MINUTE),
-            broker.ack("names", bad),
-            broker.nack("names", bad),
-            broker.remove(bad, "a"),
-            broker.pause(bad),
-            broker.is_paused(bad),
-            broker.size(bad),
-        ):
-            with pytest.raises(InvalidName):
-                await call  # type: ignore[misc]  # each returns something else
+        await each_raises(
+            InvalidName,
+            (broker.publish, bad, "a"),
+            (broker.publish, "names", bad),
+            (broker.claim, bad, ME, 1, MINUTE),
+            (broker.claim, "names", bad, 1, MINUTE),
+            (broker.extend_lock, bad, ME, MINUTE),
+            (broker.extend_lock, "a", bad, MINUTE),
+            (broker.ack, "names", bad),
+            (broker.nack, "names", bad),
+            (broker.remove, bad, "a"),
+            (broker.pause, bad),
+            (broker.is_paused, bad),
+            (broker.size, bad),
+        )
     assert await broker.size("names") == 0
 
 
 async def test_what_is_no_name_is_refused_by_a_lock(lock: AsyncLock) -> None:
     for bad in REFUSED:
-        for call in (
-            lock.acquire(bad, ME, MINUTE),
-            lock.acquire("key", bad, MINUTE),
-            lock.renew("key", bad, MINUTE),
-            lock.release(bad, ME),
-            lock.is_owner("key", bad),
-        ):
-            with pytest.raises(InvalidName):
-                await call  # type: ignore[misc]  # each returns something else
+        await each_raises(
+            InvalidName,
+            (lock.acquire, bad, ME, MINUTE),
+            (lock.acquire, "key", bad, MINUTE),
+            (lock.renew, "key", bad, MINUTE),
+            (lock.release, bad, ME),
+            (lock.is_owner, "key", bad),
+        )

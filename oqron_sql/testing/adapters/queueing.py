@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
 
 import pytest
 
@@ -18,6 +17,7 @@ from oqron_sql.testing.adapters.steps import (
     MINUTE,
     OTHER,
     claim,
+    each_raises,
     publish,
     take,
 )
@@ -199,23 +199,21 @@ async def test_an_extension_says_which_broker_if_there_are_several(broker: Async
 
 async def test_what_cannot_be_is_refused_before_anything_happens(broker: AsyncBroker) -> None:
     await publish(broker, "a")
-    none: Any = timedelta(0)
-    wrong: list[Any] = [
-        broker.publish(BROKER, "b", timedelta(seconds=-1)),
-        broker.publish(BROKER, "b", timedelta.max),
-        broker.publish(BROKER, "b", none, 2**31),
-        broker.publish(BROKER, "b", none, -(2**31) - 1),
-        broker.publish(BROKER, "b", none, 0.5),  # type: ignore[arg-type]  # is what is tested
-        broker.claim(BROKER, ME, -1, MINUTE),
-        broker.claim(BROKER, ME, 1, none),
-        broker.claim(BROKER, ME, 1, -MINUTE),
-        broker.claim(BROKER, ME, 1, timedelta.max),
-        broker.claim(BROKER, ME, 1, MINUTE, "newest"),
-        broker.extend_lock("a", ME, none, BROKER),
-        broker.nack(BROKER, "a", -MINUTE),
-        broker.nack(BROKER, "a", none, 2**31),
-    ]
-    for call in wrong:
-        with pytest.raises(InvalidInput):
-            await call
+    none = timedelta(0)
+    await each_raises(
+        InvalidInput,
+        (broker.publish, BROKER, "b", timedelta(seconds=-1)),
+        (broker.publish, BROKER, "b", timedelta.max),
+        (broker.publish, BROKER, "b", none, 2**31),
+        (broker.publish, BROKER, "b", none, -(2**31) - 1),
+        (broker.publish, BROKER, "b", none, 0.5),
+        (broker.claim, BROKER, ME, -1, MINUTE),
+        (broker.claim, BROKER, ME, 1, none),
+        (broker.claim, BROKER, ME, 1, -MINUTE),
+        (broker.claim, BROKER, ME, 1, timedelta.max),
+        (broker.claim, BROKER, ME, 1, MINUTE, "newest"),
+        (broker.extend_lock, "a", ME, none, BROKER),
+        (broker.nack, BROKER, "a", -MINUTE),
+        (broker.nack, BROKER, "a", none, 2**31),
+    )
     assert await broker.counts(BROKER) == BrokerCounts(waiting=1)

@@ -16,6 +16,7 @@ from oqron_sql.testing.adapters.steps import (
     OTHER,
     SECOND,
     claim,
+    each_raises,
     publish,
     take,
     take_one_by_one,
@@ -60,15 +61,14 @@ async def test_a_stale_claim_changes_nothing(broker: AsyncBroker, harness: Adapt
     stale = await take(broker, ttl=MINUTE)
     await harness.advance(HOUR)
     held = await take(broker, ttl=MINUTE)
-    for call in (
-        broker.ack(BROKER, stale),
-        broker.nack(BROKER, stale),
-        broker.nack(BROKER, stale, HOUR, 5),
-        broker.extend_lock(stale, ME, HOUR, BROKER),
-        broker.extend_lock(stale, ME, HOUR),
-    ):
-        with pytest.raises(ClaimLost):
-            await call
+    await each_raises(
+        ClaimLost,
+        (broker.ack, BROKER, stale),
+        (broker.nack, BROKER, stale),
+        (broker.nack, BROKER, stale, HOUR, 5),
+        (broker.extend_lock, stale, ME, HOUR, BROKER),
+        (broker.extend_lock, stale, ME, HOUR),
+    )
     assert await broker.counts(BROKER) == BrokerCounts(claimed=1)
     await broker.extend_lock(held, ME, HOUR, BROKER)
     assert await broker.ack(BROKER, held) is True

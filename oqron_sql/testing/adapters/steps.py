@@ -7,6 +7,8 @@ from collections.abc import Callable, Coroutine, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
+import pytest
+
 from oqron_sql.contract.adapters import Claim, Strategy
 from oqron_sql.contract.async_adapters import AsyncBroker, AsyncStorage
 from oqron_sql.testing.adapter_harness import AdapterHarness
@@ -76,6 +78,13 @@ async def callers(
     """Return whom concurrent calls are made by: two instances in turn, where there can be two."""
     second = first if "shared_data" in harness.missing else await open_another()
     return [first, second] * (CALLERS // 2)
+
+
+async def each_raises(error: type[Exception], *calls: tuple[Any, ...]) -> None:
+    """See each of `calls`, functions with their arguments, fail in that way."""
+    for function, *arguments in calls:
+        with pytest.raises(error):
+            await function(*arguments)
 
 
 async def until(condition: Callable[[], object]) -> None:

@@ -42,7 +42,7 @@ def wait(
 
 
 async def begin(broker: AsyncBroker, **options: Any) -> asyncio.Task[Claim | None]:
-    """Start to wait; a moment later it is really waiting, or has been tried."""
+    """Start to wait, and go on when it most likely does; that it does is not needed."""
     task = asyncio.create_task(wait(broker, **options))
     await asyncio.sleep(0.05)
     assert not task.done()
@@ -69,7 +69,7 @@ async def test_nothing_comes_of_waiting_in_vain(broker: AsyncBroker) -> None:
     await publish(broker, "later", delay=HOUR)
     begun = time.monotonic()
     assert await wait(broker, SHORT) is None
-    assert 0.09 <= time.monotonic() - begun < 0.5
+    assert 0.09 <= time.monotonic() - begun < 0.9
     assert await broker.counts(BROKER) == BrokerCounts(delayed=1)
 
 
