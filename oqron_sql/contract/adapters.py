@@ -46,9 +46,11 @@ class Where:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class OrderBy:
-    """An order by one field: values that are no `type` come last, ties as without an order.
+    """An order by one field; values that are no `type` come last both ways, ties as without it.
 
-    Without a `type`, numbers and datetimes (as epoch milliseconds) come before text.
+    A "date" is whatever states an instant: a datetime, a number of epoch milliseconds, or an ISO
+    8601 text with a time zone. Without a `type`, numbers and datetimes (as epoch milliseconds) come
+    before text if ascending, and after it if descending.
     """
 
     field: str
@@ -60,8 +62,8 @@ class Storage(Protocol):
     """Documents under a namespace and an id.
 
     A document's record time is its `createdAt`, else its `expiresAt` (a datetime, an ISO 8601 text
-    with a time zone, or a number of epoch milliseconds), else the instant when it was first
-    saved, which later saves keep.
+    with a time zone, or a number of epoch milliseconds, within the calendar), else the instant
+    when it was first saved, which later saves keep.
     """
 
     def save(self, namespace: str, id: str, data: Document) -> None:
@@ -125,12 +127,17 @@ class Storage(Protocol):
     ) -> bool:
         """Write the fields of `patch` if all of `expected` are equal, as in a filter; atomically.
 
-        False if they are not, or if there is no such document.
+        False if they are not, or if there is no such document or it has no fields.
         """
 
 
 class Strategy(enum.StrEnum):
-    """Which of the waiting ids are claimed first; each of them drains everything."""
+    """Which of the waiting ids are claimed first; each of them drains everything.
+
+    FIFO takes those that were handed back first, then goes by place, then by the order of
+    publication. LIFO is the reverse of that, except that those handed back come first in both.
+    PRIORITY takes the lowest number first, and goes on as FIFO does.
+    """
 
     FIFO = "fifo"
     LIFO = "lifo"
@@ -180,7 +187,7 @@ class BrokerCounts:
 
 
 Handler = Callable[[Any], object]
-"""What a subscriber is called with: the message, decoded. What it raises is logged."""
+"""A plain function of the message, decoded. What it raises is logged."""
 
 
 class Broker(Protocol):
@@ -188,7 +195,12 @@ class Broker(Protocol):
 
     An id is in a broker once: waiting, delayed until an instant, or claimed until a deadline, after
     which it waits again in its old place, with its old priority. Its place is the instant when it
-    was published, or fell due; among equals, the order of publication.
+    was published, or fell due: one with a delay stands where it would if published then.
+
+    A claim is held until somebody else claims the id, or it is acknowledged, handed back, removed,
+    or published anew after the deadline. A `Claim` that is passed back and no longer held changes
+    nothing: it is lost (`ClaimLost`) if somebody else claimed the id, and otherwise answered False,
+    so that a call whose reply was lost can be repeated.
     """
 
     def publish(
@@ -197,12 +209,12 @@ class Broker(Protocol):
         """Let the id wait, now or after `delay`.
 
         One that waits already is published anew, at the end. One that is claimed stays claimed, and
-        waits once more after its ack; if it is handed back instead, that delivery is the answer.
-        Priorities are whole numbers of 32 bits, and the lowest comes first.
+        is published, with this delay and priority, by its ack; if it is handed back or claimed
+        again instead, that delivery is the answer. Priorities are whole numbers of 32 bits.
         """
 
     def publish_batch(self, broker: str, messages: Sequence[Message]) -> None:
-        """Publish all or none, in order; of equal ids the last wins."""
+        """Publish all or none, in order; of equal ids the last counts."""
 
     def claim(
         self,
@@ -249,12 +261,18 @@ class Broker(Protocol):
     def ack(self, broker: str, id: str) -> bool:
         """Take the id out, whatever its state; whether there was one.
 
+        A held `Claim` is accepted after its deadline too: the work was done once. If the id was
+        published meanwhile, it now waits.
+
         Raises:
-            ClaimLost: `id` is a `Claim`, and not the one that is held. Nothing was changed.
+            ClaimLost: `id` is a `Claim`, and somebody else claimed it. Nothing was changed.
         """
 
     def remove(self, broker: str, id: str) -> bool:
-        """Take the id out, whatever its state and whoever claimed it; whether there was one."""
+        """Take the id out, whoever claimed it, and forget that it was published meanwhile.
+
+        Returns whether there was one.
+        """
 
     def nack(
         self, broker: str, id: str, delay: timedelta = timedelta(0), priority: int | None = None
@@ -262,10 +280,10 @@ class Broker(Protocol):
         """Hand a claimed id back: to the head of its priority, or after `delay`; whether it was.
 
         The head is what the next claim takes, oldest first or newest first. Without a `priority`
-        it keeps its own. An id that is unknown or not claimed stays as it is.
+        it keeps its own. An id that is unknown or not claimed (any more) stays as it is.
 
         Raises:
-            ClaimLost: `id` is a `Claim`, and not the one that is held. Nothing was changed.
+            ClaimLost: `id` is a `Claim`, and somebody else claimed it. Nothing was changed.
         """
 
     def pause(self, broker: str) -> None:
@@ -284,10 +302,21 @@ class Broker(Protocol):
         """Return how many ids there are per state. One past its deadline counts as waiting."""
 
     def broadcast(self, channel: str, message: Any) -> None:
-        """Send `message`, as JSON, to whoever subscribes to the channel now, in any process."""
+        """Send `message`, as JSON, to whoever subscribes to the channel now, in any process.
+
+        Raises:
+            PayloadTooLarge: it is longer than `MESSAGE_BYTES`.
+        """
 
     def subscribe(self, channel: str, handler: Handler) -> Callable[[], None]:
-        """Call `handler` with each message; return what ends that."""
+        """Call `handler` with each message; return what ends that, and may be called again.
+
+        A message is there for those who had subscribed when it was sent. Each handler gets a copy
+        of its own, once, in order; an awaitable broker calls it on the loop of the subscriber.
+
+        Raises:
+            InvalidInput: `handler` is not a function, or is one to be awaited.
+        """
 
 
 class Lock(Protocol):
@@ -296,9 +325,9 @@ class Lock(Protocol):
     def acquire(self, key: str, owner: str, ttl: timedelta) -> int | None:
         """Take the lock until now + `ttl`, or, if `owner` has it, let it last that long.
 
-        Returns its fencing number, or None if somebody else has it: never waits. Numbers rise with
-        each new holder of a key; write them where the lock protects something, and refuse lower
-        ones there.
+        Returns its fencing number, or None if somebody else has it: never waits. Each time a key is
+        taken anew its number is higher, even by the owner who let it run out; write it where the
+        lock protects something, and refuse lower ones there.
 
         Raises:
             InvalidInput: `ttl` is not positive.

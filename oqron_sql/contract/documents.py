@@ -1,0 +1,276 @@
+"""What documents mean to a storage: equality, conditions, order, record time and changes.
+
+Pure functions of documents as the codec reads them. A backend may let its database answer
+instead, as long as the answer is the one given here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import operator
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeGuard, TypeVar, get_args
+
+from oqron_sql.contract import codec
+from oqron_sql.contract.adapters import Comparison, Document, Filter, OrderBy, Where
+from oqron_sql.contract.checks import check_count
+from oqron_sql.errors import InvalidInput
+
+COMPARISONS: Mapping[str, Callable[[int], bool]] = {
+    "$lt": lambda order: order < 0,
+    "$lte": lambda order: order <= 0,
+    "$gt": lambda order: order > 0,
+    "$gte": lambda order: order >= 0,
+    "$ne": lambda order: order != 0,
+}
+if set(COMPARISONS) != set(get_args(Comparison)):
+    raise AssertionError("a comparison has no meaning")
+DIRECTIONS = ("asc", "desc")
+TYPES = ("number", "date", "string", None)
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_INSTANT = re.compile(
+    r"\d{4}-\d\d-\d\d[T ]([01]\d|2[0-3]):\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:\d\d)", re.ASCII
+)
+
+R = TypeVar("R")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Query:
+    """What is asked of `list` and `count`, checked; its values are as the codec would read them."""
+
+    filter: Mapping[str, Any]
+    where: tuple[Where, ...] = ()
+    order_by: OrderBy | None = None
+    limit: int | None = None
+    offset: int = 0
+
+    def matches(self, document: Document) -> bool:
+        """Whether the document is one of those asked for."""
+        if not self.filter and not self.where:
+            return True
+        if not isinstance(document, dict):
+            return False
+        return _has(document, self.filter) and all(_meets(document, each) for each in self.where)
+
+    def arrange(self, rows: Iterable[R], read: Callable[[R], Document]) -> list[R]:
+        """Return the page that was asked for of `rows`, which match and stand in default order.
+
+        `read` returns the document of a row.
+        """
+        rows = list(rows)
+        if self.order_by is not None:
+            keys = [_sort_key(read(row), self.order_by) for row in rows]
+            sorted_rows = sorted(
+                ((key, row) for key, row in zip(keys, rows, strict=True) if key is not None),
+                key=operator.itemgetter(0),
+                reverse=self.order_by.direction == "desc",  # which leaves ties as they stand
+            )
+            unsorted = [row for key, row in zip(keys, rows, strict=True) if key is None]
+            rows = [row for _, row in sorted_rows] + unsorted
+        stop = None if self.limit is None else self.offset + self.limit
+        return rows[self.offset : stop]
+
+
+def check_query(
+    filter: Filter | None = None,
+    where: Sequence[Where] = (),
+    order_by: OrderBy | None = None,
+    limit: int | None = None,
+    offset: int = 0,
+) -> Query:
+    """Return what is asked for.
+
+    Raises:
+        InvalidInput: an unknown operator, direction or type, a negative limit or offset.
+        PayloadError: a value to compare with is none that JSON can carry.
+    """
+    for condition in where:
+        if condition.op not in COMPARISONS:
+            raise InvalidInput("op", condition.op, f"must be one of {', '.join(COMPARISONS)}")
+    if order_by is not None:
+        check_field(order_by.field)
+        if order_by.direction not in DIRECTIONS:
+            raise InvalidInput("direction", order_by.direction, 'must be "asc" or "desc"')
+        if order_by.type not in TYPES:
+            raise InvalidInput("type", order_by.type, 'must be "number", "date", "string" or None')
+    if limit is not None:
+        check_count("limit", limit)
+    return Query(
+        check_fields("filter", filter or {}),
+        tuple(
+            dataclasses.replace(each, field=check_field(each.field), value=_as_read(each.value))
+            for each in where
+        ),
+        order_by,
+        limit,
+        check_count("offset", offset),
+    )
+
+
+def check_field(field: str) -> str:
+    """Return `field` if it can be a key at the top of a document: any text that JSON can carry.
+
+    Raises:
+        InvalidInput: it is something else.
+    """
+    if not isinstance(field, str):
+        raise InvalidInput("field", field, "must be a string")
+    codec.dumps(field)
+    return field
+
+
+def check_fields(name: str, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return fields and values (a filter, what is expected, a patch) as the codec reads them.
+
+    Raises:
+        InvalidInput: it is no mapping.
+        PayloadError: JSON cannot carry a value.
+    """
+    if not isinstance(fields, Mapping):
+        raise InvalidInput(name, type(fields).__name__, "must be a mapping of fields to values")
+    for field in fields:
+        check_field(field)
+    return {field: _as_read(value) for field, value in fields.items()}
+
+
+def equal(left: Any, right: Any) -> bool:
+    """Whether two values are the same, deeply and with their types: 1 is 1.0, not "1" or True."""
+    if _is_number(left) and _is_number(right):
+        return bool(left == right)
+    if type(left) is not type(right):
+        return False
+    if isinstance(left, dict):
+        return left.keys() == right.keys() and all(equal(left[key], right[key]) for key in left)
+    if isinstance(left, list):
+        return len(left) == len(right) and all(map(equal, left, right))
+    return bool(left == right)
+
+
+def compare(left: Any, right: Any) -> int | None:
+    """Return a negative number, zero or a positive one; None if the two cannot be compared."""
+    if isinstance(left, datetime) or isinstance(right, datetime):
+        left, right = epoch_ms(left), epoch_ms(right)
+        if left is None or right is None:
+            return None
+    elif not (_is_number(left) and _is_number(right)) and not (
+        type(left) is type(right) and isinstance(left, str | bool)
+    ):
+        return None
+    return int(left > right) - int(left < right)
+
+
+def epoch_ms(value: Any) -> float | None:
+    """Return the instant that a value of a document means, in epoch milliseconds, or None.
+
+    Instants are datetimes, numbers, and ISO 8601 texts with a time zone, such as
+    "2024-02-29T23:59:58.123Z".
+    """
+    if _is_number(value):
+        return value
+    instant = _instant(value)
+    return None if instant is None else (instant - _EPOCH) // timedelta(microseconds=1) / 1000
+
+
+def record_time(document: Document) -> datetime | None:
+    """Return the record time that the document states, in UTC; None if it states none.
+
+    It is the first of `createdAt` and `expiresAt` that is an instant within the calendar.
+    """
+    if isinstance(document, dict):
+        for field in ("createdAt", "expiresAt"):
+            value = document.get(field)
+            instant = _instant(value)
+            try:
+                if instant is not None:
+                    return instant.astimezone(UTC)
+                if _is_number(value):
+                    return _EPOCH + timedelta(milliseconds=value)
+            except OverflowError:
+                continue
+    return None
+
+
+def increment(document: Document, field: str, by: float) -> tuple[dict[str, Any], float]:
+    """Return the document with `by` added to a field, and the sum; a missing document is `{}`.
+
+    Raises:
+        InvalidInput: the field holds no number, the document no fields, or the sum is none.
+    """
+    if not _is_number(by) or (isinstance(by, float) and not math.isfinite(by)):
+        raise InvalidInput("by", by, "must be a finite number")
+    if not isinstance(document, dict):
+        raise InvalidInput("field", check_field(field), "the document has no fields")
+    held = document.get(field, 0)
+    if not _is_number(held):
+        raise InvalidInput("field", field, "holds no number")
+    if isinstance(held, int) and isinstance(by, float) and by.is_integer():
+        by = int(by)
+    try:
+        total = held + by
+        finite = isinstance(total, int) or math.isfinite(total)
+    except OverflowError:  # a whole number that no float is as large as
+        finite = False
+    if not finite:
+        raise InvalidInput("by", by, "makes a sum that is too large")
+    return {**document, check_field(field): total}, total
+
+
+def patched(
+    document: Document, expected: Mapping[str, Any], patch: Mapping[str, Any]
+) -> dict[str, Any] | None:
+    """Return the document with the fields of `patch`, or None if not all of `expected` are equal.
+
+    Both mappings are as `check_fields` returns them.
+    """
+    if not isinstance(document, dict) or not _has(document, expected):
+        return None
+    return {**document, **patch}
+
+
+def _has(document: dict[str, Any], fields: Mapping[str, Any]) -> bool:
+    return all(
+        field in document and equal(document[field], value) for field, value in fields.items()
+    )
+
+
+def _meets(document: dict[str, Any], condition: Where) -> bool:
+    order = compare(document.get(condition.field), condition.value)
+    return order is not None and COMPARISONS[condition.op](order)
+
+
+def _sort_key(document: Document, order_by: OrderBy) -> Any:
+    """Return what to sort a document by; None if it has nothing of the type."""
+    value = document.get(order_by.field) if isinstance(document, dict) else None
+    match order_by.type:
+        case "number":
+            return value if _is_number(value) else None
+        case "string":
+            return value if isinstance(value, str) else None
+        case "date":
+            return epoch_ms(value)
+    if isinstance(value, str):
+        return 1, value
+    ms = epoch_ms(value)
+    return None if ms is None else (0, ms)
+
+
+def _instant(value: Any) -> datetime | None:
+    if isinstance(value, str) and _INSTANT.fullmatch(value):
+        try:
+            return datetime.fromisoformat(value)
+        except ValueError:  # there is no such day
+            return None
+    return value if isinstance(value, datetime) else None
+
+
+def _is_number(value: Any) -> TypeGuard[int | float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _as_read(value: Any) -> Any:
+    return codec.loads(codec.dumps(value))
