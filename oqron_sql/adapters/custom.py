@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import inspect
 import logging
@@ -116,7 +117,8 @@ class Threads:
         try:
             found = await asyncio.shield(task)
         except asyncio.CancelledError:
-            await self._hand_back(await task, *args)
+            with contextlib.suppress(Exception):  # whatever it was, nobody is there to hear of it
+                await self._hand_back(await task, *args)
             raise
         return await found if inspect.isawaitable(found) else found
 

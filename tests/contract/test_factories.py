@@ -100,18 +100,21 @@ async def test_a_place_that_cannot_be_reached_leaves_nothing_open(sqlite: str) -
         await create_adapters("hybrid-db", db=sqlite, redis="redis://127.0.0.1:1")
 
 
+async def save_and_publish(adapters: Adapters, *, fail: bool) -> None:
+    async with adapters.transaction() as tx:
+        await tx.storage.save("things", "a", 1)
+        await tx.broker.publish("queue", "a")
+        if fail:
+            raise LookupError
+
+
 async def test_transactions_are_isolated_and_whole(sqlite: str) -> None:
     async with create_adapters("db", db=sqlite, project="shop") as adapters:
         with pytest.raises(LookupError):
-            async with adapters.transaction() as tx:
-                await tx.storage.save("things", "a", 1)
-                await tx.broker.publish("queue", "a")
-                raise LookupError
+            await save_and_publish(adapters, fail=True)
         assert await adapters.storage.get("things", "a") is None
         assert await adapters.broker.size("queue") == 0
-        async with adapters.transaction() as tx:
-            await tx.storage.save("things", "a", 1)
-            await tx.broker.publish("queue", "a")
+        await save_and_publish(adapters, fail=False)
         assert isinstance(adapters.storage, IsolatedStorage)
         assert await adapters.storage.base.get("oqron:shop:development:things", "a") == 1
         assert await adapters.broker.size("queue") == 1
