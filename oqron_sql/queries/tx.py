@@ -40,7 +40,10 @@ class Tx:
     nothing: the host's transaction is the transaction.
     """
 
-    __slots__ = ("_begun", "_turn", "conn", "dialect", "events", "joined", "settings", "tables")
+    __slots__ = (
+        *("_begun", "_turn", "conn", "dialect", "events", "joined", "settings", "tables"),
+        "topics",
+    )
 
     def __init__(
         self, conn: Connection, dialect: Dialect, settings: Settings, *, joined: bool = False
@@ -49,6 +52,7 @@ class Tx:
         self.tables = settings.tables
         self.joined = joined
         self.events: list[StoreEvent] = []
+        self.topics: set[str] = set()
         self._begun = False
         self._turn = False
 
@@ -65,6 +69,7 @@ class Tx:
         """Undo everything so far and begin again; only where the transaction is ours."""
         self.rollback()
         self.events.clear()
+        self.topics.clear()
         self.begin()
 
     def commit(self) -> None:
@@ -113,6 +118,10 @@ class Tx:
     def emit(self, event: StoreEvent) -> None:
         """Tell `event` once the transaction is committed."""
         self.events.append(event)
+
+    def tell(self, topic: str) -> None:
+        """Wake whoever waits for `topic` once the transaction is committed."""
+        self.topics.add(topic)
 
 
 class Contended(Exception):

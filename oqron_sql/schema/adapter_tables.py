@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Callable
 
 from sqlalchemy import BigInteger, Column, Double, Index, Integer, String, Table, literal_column
 
 from oqron_sql.schema.types import Key, LongText, Serial, ShortKey, Timestamp
 
-# Literals, as partial indexes want them.
-WAITING, DELAYED, CLAIMED = (
-    literal_column(f"'{state}'", String()) for state in ("waiting", "delayed", "claimed")
-)
+
+class MessageState(enum.StrEnum):
+    """What is with an id; one that was not acknowledged in time is claimed until it is looked at."""
+
+    WAITING = "waiting"
+    DELAYED = "delayed"
+    CLAIMED = "claimed"
+
+
+# Partial indexes are used only for a literal.
+MESSAGE_STATES = {state: literal_column(f"'{state.value}'", String()) for state in MessageState}
 
 
 def adapter_tables(table: Callable[..., Table], index: Callable[..., Index]) -> dict[str, Table]:

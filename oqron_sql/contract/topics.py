@@ -1,0 +1,13 @@
+"""What is told to whoever waits: a topic, which says where to look and nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+
+EVERYTHING = "*"
+
+
+def topic(kind: str, name: str) -> str:
+    """Return the topic of a thing of that kind and name: short, and not to be read back."""
+    digest = hashlib.blake2b(f"{kind}:{name}".encode(), digest_size=9)
+    return digest.hexdigest()
