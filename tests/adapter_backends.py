@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import timedelta
+from functools import partial
 from typing import ClassVar
 
 from oqron_sql.contract import Clock
@@ -17,7 +18,8 @@ from oqron_sql.memory import (
     MemoryQueues,
 )
 from oqron_sql.testing import AdapterHarness
-from tests.backends import Backends
+from tests.backends import BACKENDS, Backends
+from tests.sql_adapters import SQLAdapterHarness
 
 
 class MemoryHarness(AdapterHarness):
@@ -47,4 +49,9 @@ class MemoryHarness(AdapterHarness):
 
 ADAPTER_BACKENDS: dict[str, Callable[[Backends], AdapterHarness]] = {
     "memory": lambda _: MemoryHarness(),
+    **{
+        name: partial(SQLAdapterHarness, name=name)
+        for name, backend in BACKENDS.items()
+        if not backend.in_memory
+    },
 }

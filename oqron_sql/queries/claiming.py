@@ -70,12 +70,12 @@ def claim(
     check_name("broker", broker)
     check_name("consumer", consumer)
     check_count("limit", limit)
-    check_ttl(ttl)
+    tx.check_end("ttl", check_ttl(ttl))
     order = check_strategy(strategy)
     if limit == 0:
         return []
     token = new_id()
-    params = {"broker": broker, "consumer": consumer, "token": token}
+    params = {"in_broker": broker, "for_consumer": consumer, "by_token": token}
     params |= tx.spans(ttl=ttl, now=_ZERO)
     rows = list(tx.dialect.claim(tx, _quick(tx.tables, tx.dialect, order), {**params, "n": limit}))
     if not rows and _is_pending(tx, order, params):
@@ -87,7 +87,7 @@ def look(tx: Tx, broker: str) -> Look:
     """Return whether there may be something to claim, in one cheap statement."""
     query = _looking(tx.tables, tx.dialect)
     stopped, waiting, due, now = tx.conn.execute(
-        query, {"broker": broker, **tx.spans(now=_ZERO)}
+        query, {"in_broker": broker, **tx.spans(now=_ZERO)}
     ).one()
     if stopped:
         return Look(ready=False, rest=None)
@@ -104,9 +104,7 @@ def give_back(tx: Tx, broker: str, claim: Claim) -> None:
         "deliveries": messages.c.deliveries - 1,
         **dict.fromkeys(("due", "consumer", "token"), null()),
     }
-    tx.conn.execute(
-        update(messages).where(*mine, messages.c.token == claim.token).values(undone)
-    )
+    tx.conn.execute(update(messages).where(*mine, messages.c.token == claim.token).values(undone))
 
 
 def _in_order(order: Strategy, rows: list[Row[Any]]) -> list[Row[Any]]:
@@ -137,7 +135,7 @@ def _promote(tx: Tx, params: dict[str, Any]) -> int:
     over = messages.c.due <= tx.now()
     query = (
         select(messages.c.seq)
-        .where(messages.c.broker == params["broker"], over)
+        .where(messages.c.broker == params["in_broker"], over)
         .order_by(messages.c.due)
         .limit(BATCH)
     )
@@ -213,9 +211,11 @@ def _claiming(
     free = ~exists().where(_of_broker(stopped))
     if condition is not None:
         free &= condition
-    broker = bindparam("broker", type_=messages.c.broker.type)
+    broker = bindparam("in_broker", type_=messages.c.broker.type)
     # Of a broker that hands nothing out not even the index is read: no name is equal to NULL.
-    query = select(messages.c.seq).where(messages.c.broker == case((free, broker)), _is_waiting(messages))
+    query = select(messages.c.seq).where(
+        messages.c.broker == case((free, broker)), _is_waiting(messages)
+    )
     if turn is not None:
         query = query.where(messages.c.turn == turn)
     candidates = query.order_by(*_index_order(messages, order)).limit(bindparam("n", type_=Integer))
@@ -224,8 +224,8 @@ def _claiming(
         candidates,
         {
             "state": MESSAGE_STATES[MessageState.CLAIMED],
-            "consumer": bindparam("consumer", type_=messages.c.consumer.type),
-            "token": bindparam("token", type_=messages.c.token.type),
+            "consumer": bindparam("for_consumer", type_=messages.c.consumer.type),
+            "token": bindparam("by_token", type_=messages.c.token.type),
             "due": type_coerce(dialect.later(dialect.span("ttl")), INSTANT),
             "again_delay": null(),
         },
@@ -243,7 +243,7 @@ def _index_order(messages: Table, order: Strategy) -> Sequence[ColumnElement[Any
 
 
 def _of_broker(table: Table) -> ColumnElement[bool]:
-    return table.c.broker == bindparam("broker", type_=table.c.broker.type)
+    return table.c.broker == bindparam("in_broker", type_=table.c.broker.type)
 
 
 def _is_waiting(messages: Table) -> ColumnElement[bool]:

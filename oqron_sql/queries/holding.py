@@ -11,11 +11,8 @@ from sqlalchemy import (
     Delete,
     Row,
     Table,
-    and_,
     bindparam,
-    case,
     delete,
-    literal_column,
     null,
     select,
     update,
@@ -26,7 +23,7 @@ from oqron_sql.contract.asking import check_priority, check_ttl, token_of
 from oqron_sql.contract.checks import check_duration, check_name, check_names
 from oqron_sql.errors import ClaimLost, InvalidInput
 from oqron_sql.queries.claiming import HANDED_BACK, IN_TURN
-from oqron_sql.queries.publishing import publish_anew, tell
+from oqron_sql.queries.publishing import is_held, publish_anew, tell
 from oqron_sql.queries.tx import Tx
 from oqron_sql.schema.adapter_tables import MESSAGE_STATES, MessageState
 from oqron_sql.schema.tables import Tables
@@ -65,7 +62,7 @@ def nack(
 ) -> bool:
     """Hand a claimed id back."""
     check_names(broker=broker, id=id)
-    check_duration("delay", delay)
+    tx.check_end("delay", check_duration("delay", delay))
     messages, token = tx.tables.messages, token_of(id)
     values: dict[str, Any] = dict.fromkeys(("due", "consumer", "token", "again_delay"), null())
     if delay:
@@ -76,9 +73,7 @@ def nack(
         values |= {"state": MESSAGE_STATES[MessageState.WAITING], "turn": HANDED_BACK}
     if priority is not None:
         values["priority"] = check_priority(priority)
-    handing_back = (
-        update(messages).where(*_this(messages, broker, id), _is_held(tx)).values(values)
-    )
+    handing_back = update(messages).where(*_this(messages, broker, id), is_held(tx)).values(values)
     if token is not None:
         handing_back = handing_back.where(messages.c.token == token)
     if tx.conn.execute(handing_back).rowcount:
@@ -90,14 +85,12 @@ def nack(
     return False
 
 
-def extend_lock(
-    tx: Tx, id: str, consumer: str, ttl: timedelta, broker: str | None = None
-) -> None:
+def extend_lock(tx: Tx, id: str, consumer: str, ttl: timedelta, broker: str | None = None) -> None:
     """Let the claim of the id end at now + `ttl`."""
     check_names(id=id, consumer=consumer)
-    check_ttl(ttl)
+    tx.check_end("ttl", check_ttl(ttl))
     messages, token = tx.tables.messages, token_of(id)
-    mine = [messages.c.id == str(id), messages.c.consumer == consumer, _is_held(tx)]
+    mine = [messages.c.id == str(id), messages.c.consumer == consumer, is_held(tx)]
     if token is not None:
         mine.append(messages.c.token == token)
     if broker is None:
@@ -126,37 +119,30 @@ def _acknowledging(tables: Tables, claimed: bool) -> Delete:
 
 def _read(tx: Tx, broker: str, id: str, *, lock: bool = False) -> Row[Any] | None:
     messages = tx.tables.messages
-    columns = (messages.c.seq, messages.c.token, messages.c.again_delay, messages.c.again_priority)
+    columns = (
+        *(messages.c.seq, messages.c.token, messages.c.again_delay, messages.c.again_priority),
+        is_held(tx).label("held"),
+    )
     query = select(*columns).where(*_this(messages, broker, id))
     if lock:
         query = tx.dialect.lock_rows(query, skip_locked=False)
-    return tx.conn.execute(query).first()
+    found: Row[Any] | None = tx.conn.execute(query).first()
+    return found
 
 
 def _holds(broker: str, id: str, found: Row[Any]) -> bool:
     """Whether `id`, if it is a claim, is the one of this row.
 
     Raises:
-        ClaimLost: the row has the claim of somebody else.
+        ClaimLost: the row is claimed by somebody else.
     """
     token = token_of(id)
     if token is None or token == found.token:
         return True
-    if found.token is not None:
+    if found.held:
         raise ClaimLost(broker, str(id))
     return False
 
 
 def _this(messages: Table, broker: str, id: str) -> tuple[ColumnElement[bool], ...]:
     return messages.c.id == str(id), messages.c.broker == broker
-
-
-def _is_held(tx: Tx) -> ColumnElement[bool]:
-    """Return the condition that an id known by its key is claimed, and not past its deadline.
-
-    It is hidden from the planner, which with stale statistics takes the index of deadlines for
-    empty and reads all of it instead of one row by its key.
-    """
-    messages = tx.tables.messages
-    claimed = messages.c.state == MESSAGE_STATES[MessageState.CLAIMED]
-    return case((and_(claimed, messages.c.due > tx.now()), literal_column("1")), else_=0) == 1

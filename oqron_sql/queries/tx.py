@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, bindparam, select, type_coerce
@@ -14,6 +14,7 @@ from oqron_sql.contract.codec import MAX_BYTES
 from oqron_sql.contract.events import StoreEvent
 from oqron_sql.contract.model import Metrics
 from oqron_sql.dialects import Dialect
+from oqron_sql.errors import InvalidInput
 from oqron_sql.schema.tables import Tables
 from oqron_sql.schema.types import Timestamp
 
@@ -109,6 +110,18 @@ class Tx:
         params = {f"new_{name}": value for name, value in row.items()}
         timed = {name: value for name, value in params.items() if type(value) is timedelta}
         return {**params, **self.spans(**timed)} if timed else params
+
+    def check_end(self, field: str, span: timedelta) -> timedelta:
+        """Return `span` if the instant when it ends can be written down.
+
+        Raises:
+            InvalidInput: the calendar ends before.
+        """
+        try:
+            _ = datetime.now(UTC) + self.settings.clock.offset + span
+        except OverflowError:
+            raise InvalidInput(field, span, "must end before the year 10000") from None
+        return span
 
     def read_clock(self) -> datetime:
         """Return the database's clock as a value."""

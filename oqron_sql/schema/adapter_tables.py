@@ -11,7 +11,7 @@ from oqron_sql.schema.types import Key, LongText, Serial, ShortKey, Timestamp
 
 
 class MessageState(enum.StrEnum):
-    """What is with an id; one that was not acknowledged in time is claimed until it is looked at."""
+    """Where an id is. One that was not acknowledged in time stays claimed until the next claim."""
 
     WAITING = "waiting"
     DELAYED = "delayed"
