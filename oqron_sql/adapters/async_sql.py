@@ -5,24 +5,34 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable, Coroutine
-from datetime import timedelta
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
-from oqron_sql.adapters.ports import OnStore, Options
+from oqron_sql.adapters.ports import OnStore, Options, indexed
 from oqron_sql.adapters.subscribing import Subscription, Subscriptions
 from oqron_sql.adapters.waiting import waiting
 from oqron_sql.async_store import AsyncSQLStore
-from oqron_sql.binding import Body, awaiting
+from oqron_sql.binding import Body, awaiting, in_awaited_steps
 from oqron_sql.contract.adapters import Claim, Handler, Strategy
 from oqron_sql.contract.asking import check_handler
-from oqron_sql.contract.async_adapters import AsyncBroker, AsyncLock
+from oqron_sql.contract.async_adapters import AsyncBroker, AsyncLock, AsyncStorage
 from oqron_sql.contract.checks import check_duration, check_name
 from oqron_sql.contract.topics import topic
 from oqron_sql.engines import AwaitingBind
 from oqron_sql.errors import StoreClosed, StoreUnavailable
-from oqron_sql.queries import broadcasting, brokers, claiming, holding, locks, publishing
+from oqron_sql.queries import (
+    broadcasting,
+    brokers,
+    claiming,
+    documents,
+    holding,
+    listing,
+    locks,
+    publishing,
+)
+from oqron_sql.queries.fields import declare
 
 logger = logging.getLogger("oqron_sql")
 R = TypeVar("R")
@@ -62,6 +72,58 @@ class _Port(OnStore[AsyncSQLStore]):
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
+
+
+class AsyncSQLStorage(_Port):
+    """A storage on a SQL database, for callers that await.
+
+    `indexes` names fields, per namespace, that are often filtered or ordered by: these are found by
+    an index. Connecting writes them down for documents that were saved without.
+
+    Raises:
+        InvalidInput: a name in `indexes` is refused.
+    """
+
+    def __init__(
+        self,
+        bind: AwaitingBind | AsyncSQLStore | None = None,
+        *,
+        indexes: Mapping[str, Sequence[str]] | None = None,
+        **options: Unpack[Options],
+    ) -> None:
+        self._declared = declare(indexes)
+        super().__init__(bind, **options)
+
+    async def run(self, body: Body[R], /, *, repeatable: bool = True) -> R:
+        """Run a body of SQL in one operation; for extensions."""
+        return await super().run(indexed(body, self._declared), repeatable=repeatable)
+
+    async def connect(self) -> None:
+        """Check the server, bring the tables to head and index what is not; idempotent."""
+        await super().connect()
+        await self.index()
+
+    async def index(self) -> None:
+        """Write down the declared fields of documents that were saved without them."""
+        for namespace in self._declared:
+            await in_awaited_steps(self, partial(documents.index_step, namespace=namespace))
+
+    save = awaiting(documents.save)
+    save_if_absent = awaiting(documents.save_if_absent, repeatable=False)
+    get = awaiting(documents.get)
+    get_many = awaiting(documents.get_many)
+    list = awaiting(listing.list_documents)
+    delete = awaiting(documents.delete_document)
+    bulk_save = awaiting(documents.bulk_save)
+    bulk_delete = awaiting(documents.bulk_delete)
+    count = awaiting(listing.count)
+    increment = awaiting(documents.increment, repeatable=False)
+    compare_and_set = awaiting(documents.compare_and_set, repeatable=False)
+
+    async def prune(self, namespace: str, before: datetime) -> int:
+        """Delete the documents whose record time is earlier than `before`; return how many."""
+        step = partial(documents.prune_step, namespace=namespace, before=before)
+        return await in_awaited_steps(self, step)
 
 
 class AsyncSQLBroker(_Port):
@@ -185,7 +247,8 @@ class AsyncSQLBroker(_Port):
                 except Exception:
                     logger.warning("broadcasts could not be read", exc_info=True)
                 else:
-                    self._subscriptions.deliver(rows)
+                    if self._subscriptions.deliver(rows):
+                        continue
                 await bell.wait(notifier.look_every.total_seconds())
 
 
@@ -209,11 +272,16 @@ class AsyncSQLAdapters(OnStore[AsyncSQLStore]):
     """The three adapters on one engine and pool, and the transactions they have in common."""
 
     def __init__(
-        self, bind: AwaitingBind | AsyncSQLStore | None = None, **options: Unpack[Options]
+        self,
+        bind: AwaitingBind | AsyncSQLStore | None = None,
+        *,
+        indexes: Mapping[str, Sequence[str]] | None = None,
+        **options: Unpack[Options],
     ) -> None:
         owns = not isinstance(bind, AsyncSQLStore)
         store = bind if isinstance(bind, AsyncSQLStore) else AsyncSQLStore(bind, **options)
         super().__init__(store, owns=owns)
+        self.storage = AsyncSQLStorage(self.store, indexes=indexes)
         self.broker = AsyncSQLBroker(self.store)
         self.lock = AsyncSQLLock(self.store)
 
@@ -237,6 +305,7 @@ class AsyncSQLAdapters(OnStore[AsyncSQLStore]):
         """Check the server and bring the tables to head; idempotent."""
         if self._owns:
             await self.store.connect()
+        await self.storage.index()
 
     async def close(self) -> None:
         """Let go of everything that was opened here; idempotent."""
@@ -253,10 +322,12 @@ class AsyncSQLAdapters(OnStore[AsyncSQLStore]):
 
     def _on(self, store: AsyncSQLStore) -> Self:
         twin = super()._on(store)
+        twin.storage = self.storage._on(store)
         twin.broker, twin.lock = self.broker._on(store), self.lock._on(store)
         return twin
 
 
 if TYPE_CHECKING:
+    _storage: type[AsyncStorage] = AsyncSQLStorage
     _broker: type[AsyncBroker] = AsyncSQLBroker
     _lock: type[AsyncLock] = AsyncSQLLock

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import copy
 import itertools
+from collections.abc import Mapping
 from typing import Generic, Self, TypedDict, TypeVar
 
 from oqron_sql import migrate
 from oqron_sql.async_store import AsyncSQLStore
+from oqron_sql.binding import Body
 from oqron_sql.contract.clock import Clock
 from oqron_sql.errors import ConfigurationError
+from oqron_sql.queries.fields import Declared
+from oqron_sql.queries.tx import Tx
 from oqron_sql.store import SQLStore
 
+R = TypeVar("R")
 S = TypeVar("S", SQLStore, AsyncSQLStore)
 
 SWEEP_EVERY = 16
@@ -26,6 +31,16 @@ class Options(TypedDict, total=False):
     clock: Clock | None
     max_payload: int
     push: bool
+
+
+def indexed(body: Body[R], declared: Mapping[str, Declared]) -> Body[R]:
+    """Return `body` such that it knows which fields are declared."""
+
+    def run(tx: Tx) -> R:
+        tx.declared = declared
+        return body(tx)
+
+    return run
 
 
 class OnStore(Generic[S]):

@@ -5,22 +5,32 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
-from collections.abc import Callable, Iterator
-from datetime import timedelta
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
-from oqron_sql.adapters.ports import OnStore, Options
+from oqron_sql.adapters.ports import OnStore, Options, indexed
 from oqron_sql.adapters.subscribing import Subscription, Subscriptions
 from oqron_sql.adapters.waiting import waiting
-from oqron_sql.binding import Body, blocking
-from oqron_sql.contract.adapters import Broker, Claim, Handler, Lock, Strategy
+from oqron_sql.binding import Body, blocking, in_steps
+from oqron_sql.contract.adapters import Broker, Claim, Handler, Lock, Storage, Strategy
 from oqron_sql.contract.asking import check_handler
 from oqron_sql.contract.checks import check_duration, check_name
 from oqron_sql.contract.topics import topic
 from oqron_sql.engines import BlockingBind
 from oqron_sql.errors import StoreClosed, StoreUnavailable
-from oqron_sql.queries import broadcasting, brokers, claiming, holding, locks, publishing
+from oqron_sql.queries import (
+    broadcasting,
+    brokers,
+    claiming,
+    documents,
+    holding,
+    listing,
+    locks,
+    publishing,
+)
+from oqron_sql.queries.fields import declare
 from oqron_sql.store import SQLStore
 
 logger = logging.getLogger("oqron_sql")
@@ -62,6 +72,58 @@ class _Port(OnStore[SQLStore]):
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+class SQLStorage(_Port):
+    """A storage on a SQL database, for callers that block.
+
+    `indexes` names fields, per namespace, that are often filtered or ordered by: these are found by
+    an index. Connecting writes them down for documents that were saved without.
+
+    Raises:
+        InvalidInput: a name in `indexes` is refused.
+    """
+
+    def __init__(
+        self,
+        bind: BlockingBind | SQLStore | None = None,
+        *,
+        indexes: Mapping[str, Sequence[str]] | None = None,
+        **options: Unpack[Options],
+    ) -> None:
+        self._declared = declare(indexes)
+        super().__init__(bind, **options)
+
+    def run(self, body: Body[R], /, *, repeatable: bool = True) -> R:
+        """Run a body of SQL in one operation; for extensions."""
+        return super().run(indexed(body, self._declared), repeatable=repeatable)
+
+    def connect(self) -> None:
+        """Check the server, bring the tables to head and index what is not; idempotent."""
+        super().connect()
+        self.index()
+
+    def index(self) -> None:
+        """Write down the declared fields of documents that were saved without them."""
+        for namespace in self._declared:
+            in_steps(self, partial(documents.index_step, namespace=namespace))
+
+    save = blocking(documents.save)
+    save_if_absent = blocking(documents.save_if_absent, repeatable=False)
+    get = blocking(documents.get)
+    get_many = blocking(documents.get_many)
+    list = blocking(listing.list_documents)
+    delete = blocking(documents.delete_document)
+    bulk_save = blocking(documents.bulk_save)
+    bulk_delete = blocking(documents.bulk_delete)
+    count = blocking(listing.count)
+    increment = blocking(documents.increment, repeatable=False)
+    compare_and_set = blocking(documents.compare_and_set, repeatable=False)
+
+    def prune(self, namespace: str, before: datetime) -> int:
+        """Delete the documents whose record time is earlier than `before`; return how many."""
+        step = partial(documents.prune_step, namespace=namespace, before=before)
+        return in_steps(self, step)
 
 
 class SQLBroker(_Port):
@@ -175,7 +237,8 @@ class SQLBroker(_Port):
                 except Exception:
                     logger.warning("broadcasts could not be read", exc_info=True)
                 else:
-                    self._subscriptions.deliver(rows)
+                    if self._subscriptions.deliver(rows):
+                        continue
                 bell.wait(notifier.look_every.total_seconds())
 
 
@@ -199,12 +262,17 @@ class SQLAdapters(OnStore[SQLStore]):
     """The three adapters on one engine and pool, and the transactions they have in common."""
 
     def __init__(
-        self, bind: BlockingBind | SQLStore | None = None, **options: Unpack[Options]
+        self,
+        bind: BlockingBind | SQLStore | None = None,
+        *,
+        indexes: Mapping[str, Sequence[str]] | None = None,
+        **options: Unpack[Options],
     ) -> None:
         owns = not isinstance(bind, SQLStore)
         super().__init__(
             bind if isinstance(bind, SQLStore) else SQLStore(bind, **options), owns=owns
         )
+        self.storage = SQLStorage(self.store, indexes=indexes)
         self.broker = SQLBroker(self.store)
         self.lock = SQLLock(self.store)
 
@@ -228,6 +296,7 @@ class SQLAdapters(OnStore[SQLStore]):
         """Check the server and bring the tables to head; idempotent."""
         if self._owns:
             self.store.connect()
+        self.storage.index()
 
     def close(self) -> None:
         """Let go of everything that was opened here; idempotent."""
@@ -244,10 +313,12 @@ class SQLAdapters(OnStore[SQLStore]):
 
     def _on(self, store: SQLStore) -> Self:
         twin = super()._on(store)
+        twin.storage = self.storage._on(store)
         twin.broker, twin.lock = self.broker._on(store), self.lock._on(store)
         return twin
 
 
 if TYPE_CHECKING:
+    _storage: type[Storage] = SQLStorage
     _broker: type[Broker] = SQLBroker
     _lock: type[Lock] = SQLLock

@@ -92,17 +92,21 @@ class Subscriptions:
             channels = sorted({each.channel for each in self._all})
             return Question(self._read, list(self._missed), channels)
 
-    def deliver(self, rows: Iterable[Any]) -> None:
-        """Deliver what was read."""
+    def deliver(self, rows: Iterable[Any]) -> bool:
+        """Deliver what was read; whether to ask at once for what nobody subscribed to before."""
+        again = False
         for row in rows:
             with self._lock:
                 if self._read is None:
-                    return
+                    return False
                 self._note(row.id)
                 told = [s for s in self._all if s.channel == row.channel and s.since < row.id]
-            if row.body is not None:
-                for subscription in told:
-                    subscription.deliver(row.body)
+                if told and row.body is None:
+                    self._missed[row.id], again = time.monotonic(), True
+                    continue
+            for subscription in told:
+                subscription.deliver(row.body)
+        return again
 
     def _note(self, number: int) -> None:
         read = self._read or 0

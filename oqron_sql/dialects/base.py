@@ -336,7 +336,10 @@ class Dialect:
     def upsert(
         self, work: Work, table: Table, row: Values, changes: Changes, params: Values = NOTHING
     ) -> None:
-        """Insert `row`, or else make `changes`, with `params`, to the row with its key."""
+        """Insert `row`, or else make `changes`, with `params`, to the row with its key.
+
+        A timedelta in `row` stands for the instant that is so long from now.
+        """
         work.begin()
         same = [column == row[column.name] for column in row_key(table)]
         change = update(table).where(and_(*same)).values(dict(changes))

@@ -70,7 +70,7 @@ class Upserting(Dialect):
     def upsert(
         self, work: Work, table: Table, row: Values, changes: Changes, params: Values = NOTHING
     ) -> None:
-        statement = _upserting(self, table, tuple(row), tuple(changes.items()))
+        statement = _upserting(self, table, *shape(row), tuple(changes.items()))
         work.conn.execute(statement, {**work.filled(row), **params})
 
     def batch_values(self, columns: Mapping[str, TypeEngine[Any]], rows: Rows) -> dict[str, Any]:
@@ -129,6 +129,7 @@ def _upserting(
     dialect: Upserting,
     table: Table,
     names: tuple[str, ...],
-    changes: tuple[tuple[str, ColumnElement[Any]], ...],
+    timed: tuple[str, ...],
+    changes: Computed,
 ) -> Executable:
-    return dialect.or_change(plain_insert(dialect, table, names, ()), table, dict(changes))
+    return dialect.or_change(plain_insert(dialect, table, names, timed), table, dict(changes))

@@ -43,7 +43,7 @@ class Tx:
 
     __slots__ = (
         *("_begun", "_turn", "conn", "dialect", "events", "joined", "settings", "tables"),
-        "topics",
+        *("declared", "topics"),
     )
 
     def __init__(
@@ -54,6 +54,7 @@ class Tx:
         self.joined = joined
         self.events: list[StoreEvent] = []
         self.topics: set[str] = set()
+        self.declared: Mapping[str, Any] = {}  # fields that are indexed, by namespace
         self._begun = False
         self._turn = False
 
