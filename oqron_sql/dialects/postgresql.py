@@ -149,7 +149,7 @@ class PostgreSQL(Upserting):
         conn.execute(_NOTIFY, {"channel": channel, "payload": payload})
 
     def listen(self, conn: Connection, channel: str, heard: Callable[[str], None]) -> None:
-        driver: Any = conn.connection.driver_connection
+        driver = _driver(conn)
         if hasattr(driver, "add_listener"):  # asyncpg
             await_only(driver.add_listener(channel, lambda *told: heard(told[-1])))
         else:
@@ -162,7 +162,7 @@ class PostgreSQL(Upserting):
         heard: Callable[[str], None],
         rest: Callable[[float], None],
     ) -> None:
-        driver: Any = conn.connection.driver_connection
+        driver = _driver(conn)
         if hasattr(driver, "add_listener"):
             rest(seconds)
             if driver.is_closed():
@@ -225,6 +225,12 @@ class PostgreSQL(Upserting):
 
 
 _NOTIFY = select(func.pg_notify(bindparam("channel", type_=Text), bindparam("payload", type_=Text)))
+
+
+def _driver(conn: Connection) -> Any:
+    """Return the driver's own connection, also of one that was detached from its pool."""
+    made: Any = conn.connection.dbapi_connection
+    return conn.dialect.get_driver_connection(made)
 
 
 async def _pass_on(told: Any, heard: Callable[[str], None]) -> None:

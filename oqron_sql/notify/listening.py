@@ -82,6 +82,7 @@ class Listener:
         if engine is None:
             return
         with engine.connect() as conn:
+            driver = conn.connection.dbapi_connection
             conn.detach()  # the pool is for others
             try:
                 dialect.listen(conn, self._channel, self._hear)
@@ -95,8 +96,11 @@ class Listener:
                         conn.exec_driver_sql("SELECT 1")
                         pinged = time.monotonic()
             finally:
-                with contextlib.suppress(SQLAlchemyError, OSError):
+                with contextlib.suppress(Exception):  # whatever the driver says of a lost one
                     conn.close()
+                    # Of some drivers, SQLAlchemy leaves a detached one open.
+                    if driver is not None:
+                        driver.close()
 
     def _hear(self, payload: str) -> None:
         self._heard(payload.split(","))
