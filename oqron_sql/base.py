@@ -36,15 +36,16 @@ class BaseStore:
         on_event_error: ErrorHandler | None,
         push: bool,
     ) -> None:
+        notifier = Notifier(source, f"{schema or ''}.{prefix}", push=push)
         settings = Settings(
             tables=tables(prefix, schema),
             clock=clock or Clock(),
             metrics=metrics,
             max_payload=max_payload,
             shard=random.randrange(SHARDS),  # noqa: S311 - spreads writers, guards nothing
+            channel=notifier.channel,
         )
         self._migrate = migrate
-        notifier = Notifier(source, f"{schema or ''}.{prefix}", push=push)
         self._shell = Shell(source, settings, Subscribers(on_event_error), notifier)
 
     def _share(self, source: Source) -> Self:

@@ -84,7 +84,8 @@ class Shell:
             tx = Tx(conn, self.source.dialect, self.settings)
             try:
                 result = body(tx)
-                self.notifier.push(conn, tx.topics)
+                if not tx.told:
+                    self.notifier.push(conn, tx.topics)
                 committing = tx.begun or not self.source.dialect.autocommit
                 if committing:
                     self.source.dialect.commit(conn)

@@ -16,6 +16,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Engine,
+    Executable,
     FromClause,
     Integer,
     Row,
@@ -60,6 +61,9 @@ class Work(Protocol):
 
     def filled(self, row: Values) -> Values:
         """Return `row` as parameters named "new_" and the column; timedeltas count from now."""
+
+    def change(self, statement: Any, params: Values = ...) -> int:
+        """Execute a statement, with what it is to tell; return how many rows it changed."""
 
 
 @dataclasses.dataclass(eq=False, slots=True)
@@ -231,6 +235,14 @@ class Dialect:
 
     def notify(self, conn: Connection, channel: str, payload: str) -> None:
         """Tell whoever listens on `channel`, when the transaction is committed."""
+
+    def telling(self, statement: Any) -> Executable | None:
+        """Return `statement` such that it notifies if it changes a row; None if it cannot.
+
+        It then has the parameters `hint_channel` and `hint_payload`. So a statement that commits by
+        itself takes no further round trip.
+        """
+        return None
 
     def listen(self, conn: Connection, channel: str, heard: Callable[[str], None]) -> None:
         """Begin to listen on `channel`; `heard` may be called with payloads from now on."""

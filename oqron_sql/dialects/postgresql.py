@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
@@ -148,6 +149,9 @@ class PostgreSQL(Upserting):
     def notify(self, conn: Connection, channel: str, payload: str) -> None:
         conn.execute(_NOTIFY, {"channel": channel, "payload": payload})
 
+    def telling(self, statement: Any) -> Executable | None:
+        return _telling(statement)
+
     def listen(self, conn: Connection, channel: str, heard: Callable[[str], None]) -> None:
         driver = _driver(conn)
         if hasattr(driver, "add_listener"):  # asyncpg
@@ -231,6 +235,14 @@ def _driver(conn: Connection) -> Any:
     """Return the driver's own connection, also of one that was detached from its pool."""
     made: Any = conn.connection.dbapi_connection
     return conn.dialect.get_driver_connection(made)
+
+
+@functools.lru_cache(maxsize=64)
+def _telling(statement: Any) -> Executable:
+    told = func.pg_notify(
+        bindparam("hint_channel", type_=Text), bindparam("hint_payload", type_=Text)
+    )
+    return cast("Executable", statement.returning(told))
 
 
 async def _pass_on(told: Any, heard: Callable[[str], None]) -> None:

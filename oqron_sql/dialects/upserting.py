@@ -51,7 +51,7 @@ class Upserting(Dialect):
         self, work: Work, table: Table, row: Values, *, computed: Changes = NOTHING
     ) -> bool:
         statement = _inserting(self, table, *shape(row), tuple(computed.items()))
-        return work.conn.execute(statement, work.filled(row)).rowcount == 1
+        return work.change(statement, work.filled(row)) == 1
 
     def insert_many(
         self,

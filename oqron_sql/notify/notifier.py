@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from sqlalchemy import URL, Connection
 
-from oqron_sql.contract.topics import EVERYTHING
+from oqron_sql.contract.topics import EVERYTHING, payload
 from oqron_sql.engines import Source
 from oqron_sql.notify.bells import AsyncBell, Bell, Bells, bells_of
 from oqron_sql.notify.files import FileWatcher
@@ -17,7 +17,6 @@ from oqron_sql.notify.listening import Listener
 
 LOOK_EVERY = timedelta(seconds=1)
 LOOK_EVERY_WHILE_LISTENING = timedelta(seconds=5)
-MOST = 50  # topics in one hint; more than these are told as everything
 
 
 class Notifier:
@@ -102,8 +101,3 @@ class Notifier:
             yield
         finally:
             self._watcher.leave()
-
-
-def payload(topics: Collection[str]) -> str:
-    """Return the text of a hint."""
-    return ",".join(sorted(topics)) if len(topics) <= MOST else EVERYTHING

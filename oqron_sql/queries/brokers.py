@@ -19,8 +19,10 @@ def pause(tx: Tx, broker: str) -> None:
 def resume(tx: Tx, broker: str) -> None:
     """Hand out again."""
     stopped = tx.tables.stopped
-    tx.conn.execute(delete(stopped).where(stopped.c.broker == check_name("broker", broker)))
+    check_name("broker", broker)
     tell(tx, broker)
+    if not tx.change(delete(stopped).where(stopped.c.broker == broker)):
+        tx.topics.clear()
 
 
 def is_paused(tx: Tx, broker: str) -> bool:

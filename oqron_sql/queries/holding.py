@@ -76,9 +76,10 @@ def nack(
     handing_back = update(messages).where(*_this(messages, broker, id), is_held(tx)).values(values)
     if token is not None:
         handing_back = handing_back.where(messages.c.token == token)
-    if tx.conn.execute(handing_back).rowcount:
-        tell(tx, broker)
+    tell(tx, broker)
+    if tx.change(handing_back):
         return True
+    tx.topics.clear()
     found = None if token is None else _read(tx, broker, id)
     if found is not None:
         _holds(broker, id, found)

@@ -13,12 +13,14 @@ from oqron_sql.contract.clock import Clock
 from oqron_sql.contract.codec import MAX_BYTES
 from oqron_sql.contract.events import StoreEvent
 from oqron_sql.contract.model import Metrics
+from oqron_sql.contract.topics import payload
 from oqron_sql.dialects import Dialect
 from oqron_sql.errors import InvalidInput
 from oqron_sql.schema.tables import Tables
 from oqron_sql.schema.types import Timestamp
 
 INSTANT = Timestamp()
+NOTHING: Mapping[str, Any] = {}
 EVERYBODY = ""  # the mutex of all queues; the name of a queue is never empty
 
 
@@ -31,6 +33,7 @@ class Settings:
     metrics: Metrics | None = None
     max_payload: int = MAX_BYTES
     shard: int = 0
+    channel: str | None = None  # where those in other processes listen
 
 
 class Tx:
@@ -43,7 +46,7 @@ class Tx:
 
     __slots__ = (
         *("_begun", "_turn", "conn", "dialect", "events", "joined", "settings", "tables"),
-        *("declared", "topics"),
+        *("declared", "told", "topics"),
     )
 
     def __init__(
@@ -54,6 +57,7 @@ class Tx:
         self.joined = joined
         self.events: list[StoreEvent] = []
         self.topics: set[str] = set()
+        self.told = False  # to other processes
         self.declared: Mapping[str, Any] = {}  # fields that are indexed, by namespace
         self._begun = False
         self._turn = False
@@ -134,8 +138,23 @@ class Tx:
         self.events.append(event)
 
     def tell(self, topic: str) -> None:
-        """Wake whoever waits for `topic` once the transaction is committed."""
+        """Wake whoever waits for `topic` once the transaction is committed; said beforehand."""
         self.topics.add(topic)
+
+    def change(self, statement: Any, params: Mapping[str, Any] = NOTHING) -> int:
+        """Execute a statement, and return how many rows it changed.
+
+        One that commits by itself tells by itself, if the database can do that.
+        """
+        telling, channel = None, self.settings.channel
+        if channel is not None and self.topics and not (self._begun or self.joined):
+            telling = self.dialect.telling(statement)
+        if telling is None:
+            return self.conn.execute(statement, params).rowcount
+        hint = {"hint_channel": channel, "hint_payload": payload(self.topics)}
+        changed = len(self.conn.execute(telling, {**params, **hint}).all())
+        self.told = bool(changed)
+        return changed
 
 
 class Contended(Exception):
