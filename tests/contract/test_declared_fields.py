@@ -18,7 +18,7 @@ from tests.conftest import installed
 
 SPACE = "space"
 DECLARED = ("a", "b")
-SEARCHED = ("sqlite", "pg-psycopg-blocking", "maria-pymysql")
+SEARCHED = ("sqlite", "pg-psycopg-blocking", "maria-pymysql", "portable-sqlite", "portable-maria")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LONG = "l" * 99
 # Of each kind a few, and those that look alike to an index: in the sum they meet often.
@@ -106,7 +106,7 @@ def test_every_page_of_an_order_with_ties(url: str, bounds: None) -> None:
         for order in (OrderBy("a"), OrderBy("a", "desc")):
             for offset in range(len(values)):
                 for limit in (1, 2, 3):
-                    page = {"order_by": order, "limit": limit, "offset": offset}
+                    page: dict[str, Any] = {"order_by": order, "limit": limit, "offset": offset}
                     assert storage.list(SPACE, **page) == memory.list(SPACE, **page), page
 
 

@@ -33,7 +33,7 @@ async def test_a_claim_that_ran_out_is_claimed_by_somebody_else(
     await harness.advance(MINUTE - 10 * SECOND)
     assert await claim(broker, consumer=OTHER) == []
     await harness.advance(11 * SECOND)
-    (again,) = await claim(broker, consumer=OTHER)
+    again = await take(broker, consumer=OTHER)
     assert (again, again.deliveries) == ("a", 2)
     assert await claim(broker) == []
 
@@ -154,6 +154,12 @@ async def test_handing_back_answers_a_publication(broker: AsyncBroker) -> None:
     again = await take(broker)
     assert again.deliveries == 2
     assert await broker.ack(BROKER, again) is True
+    assert await broker.size(BROKER) == 0
+    await publish(broker, "b")
+    held = await take(broker)
+    await publish(broker, "b")
+    await broker.nack(BROKER, held)
+    assert await broker.ack(BROKER, "b") is True
     assert await broker.size(BROKER) == 0
 
 
