@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import random
 import threading
@@ -11,6 +12,7 @@ import time
 import weakref
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from types import FunctionType
 from typing import TypeVar
 
 from sqlalchemy import Connection, event
@@ -180,9 +182,10 @@ class _Again(Exception):
 
 def _name(body: Callable[..., object]) -> str:
     """Return what `body` is called in an error: the name of the operation it closes over."""
-    for cell in body.__closure__ or ():
-        with contextlib.suppress(ValueError):
-            name = getattr(cell.cell_contents, "__name__", None)
-            if callable(cell.cell_contents) and name:
-                return str(name)
-    return body.__name__
+    if isinstance(body, functools.partial):
+        return _name(body.func)
+    for cell in getattr(body, "__closure__", None) or ():
+        with contextlib.suppress(ValueError):  # it is empty
+            if isinstance(cell.cell_contents, FunctionType | functools.partial):
+                return _name(cell.cell_contents)
+    return str(body.__name__)

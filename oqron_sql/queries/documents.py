@@ -8,10 +8,8 @@ from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from sqlalchemy import (
-    BigInteger,
     ColumnElement,
     Select,
-    String,
     Table,
     Update,
     bindparam,
@@ -26,11 +24,8 @@ from oqron_sql.contract import codec
 from oqron_sql.contract import documents as meaning
 from oqron_sql.contract.adapters import Document
 from oqron_sql.contract.checks import check_instant, check_name, check_names
-from oqron_sql.dialects import Dialect
 from oqron_sql.queries.fields import OUTDATED, UNMARKED, forget, unmarked, write_down
 from oqron_sql.queries.tx import INSTANT, Contended, Tx
-from oqron_sql.schema.tables import Tables
-from oqron_sql.schema.types import LongText
 
 CHUNK_ROWS, CHUNK_BYTES = 500, 4 * 1024 * 1024
 STEP = 1000
@@ -180,10 +175,14 @@ def _save_chunk(tx: Tx, namespace: str, texts: dict[str, str]) -> None:
     times = {each: _stated(text) for each, text in texts.items()}
     known = {row.id: row.seq for row in tx.conn.execute(_locked(tx, namespace, texts))}
     mark = UNMARKED if declared is None else declared.mark
-    changed = [[known[each], texts[each], times[each], mark] for each in texts if each in known]
+    changed = [
+        {"its_seq": known[each], "its_data": text, "its_time": times[each], "its_mark": mark}
+        for each, text in texts.items()
+        if each in known
+    ]
     if changed:
-        statement = _changing(tx.tables, tx.dialect, tx.dialect.batch_size(changed))
-        tx.conn.execute(statement, tx.dialect.batch_values(_CHANGE, changed))
+        # One by one: where a batch is joined, MariaDB reads, and locks, all of a short table.
+        tx.conn.execute(_changing(documents), changed)
     new = [each for each in texts if each not in known]
     if new:
         now = tx.read_clock()
@@ -272,24 +271,16 @@ def _replacing(documents: Table, stated: bool) -> dict[str, ColumnElement[Any]]:
     }
 
 
-_CHANGE: dict[str, Any] = {
-    "seq": BigInteger(),
-    "data": LongText(),
-    "record_time": INSTANT,
-    "indexed": String(16),
-}
-
-
-@functools.lru_cache(maxsize=64)
-def _changing(tables: Tables, dialect: Dialect, size: int) -> Update:
-    documents, batch = tables.documents, dialect.batch(_CHANGE, size)
+@functools.cache
+def _changing(documents: Table) -> Update:
+    stated = bindparam("its_time", type_=INSTANT)
     return (
         update(documents)
-        .where(documents.c.seq == batch.c.seq)
+        .where(documents.c.seq == bindparam("its_seq"))
         .values(
-            data=batch.c.data,
-            record_time=func.coalesce(batch.c.record_time, documents.c.saved_at),
-            indexed=batch.c.indexed,
+            data=bindparam("its_data", type_=documents.c.data.type),
+            record_time=func.coalesce(stated, documents.c.saved_at),
+            indexed=bindparam("its_mark"),
         )
     )
 
