@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import timedelta
+from functools import partial
 from typing import ClassVar
 
 from oqron_sql.adapters import (
@@ -29,7 +30,8 @@ from oqron_sql.memory import (
     MemoryStorage,
 )
 from oqron_sql.testing import AdapterHarness
-from tests.backends import Backends
+from tests.backends import BACKENDS, Backends
+from tests.sql_adapters import SQLAdapterHarness
 
 
 class MemoryHarness(AdapterHarness):
@@ -94,4 +96,9 @@ ADAPTER_BACKENDS: dict[str, Callable[[Backends], AdapterHarness]] = {
     "memory": lambda _: MemoryHarness(),
     "memory-blocking": lambda _: MemoryHarness(blocking=True),
     "memory-isolated": lambda _: Isolated(MemoryHarness()),
+    **{
+        name: partial(SQLAdapterHarness, name=name)
+        for name, backend in BACKENDS.items()
+        if not backend.in_memory
+    },
 }

@@ -16,6 +16,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Engine,
+    Executable,
     FromClause,
     Integer,
     Row,
@@ -61,6 +62,9 @@ class Work(Protocol):
 
     def filled(self, row: Values) -> Values:
         """Return `row` as parameters named "new_" and the column; timedeltas count from now."""
+
+    def change(self, statement: Any, params: Values = ...) -> int:
+        """Execute a statement, with what it is to tell; return how many rows it changed."""
 
 
 @dataclasses.dataclass(eq=False, slots=True)
@@ -149,6 +153,9 @@ class Dialect:
 
     exclusive: ClassVar[bool] = False
     """Whether operations of one process had better take turns: one writer at a time anyway."""
+
+    pushes: ClassVar[bool] = False
+    """Whether `notify` reaches those who `listen`."""
 
     extra: ClassVar[str] = "all"
     """The extra of this package that installs a driver."""
@@ -241,6 +248,39 @@ class Dialect:
     def unlock_migration(self, conn: Connection, name: str) -> None:
         """Let the next one migrate."""
 
+    # -- waking others -------------------------------------------------------------------------
+
+    def files(self, url: URL) -> Sequence[str]:
+        """Return the files of which one changes with every commit, where they can be looked at."""
+        return ()
+
+    def notify(self, conn: Connection, channel: str, payload: str) -> None:
+        """Tell whoever listens on `channel`, when the transaction is committed."""
+
+    def telling(self, statement: Any) -> Executable | None:
+        """Return `statement` such that it notifies if it changes a row; None if it cannot.
+
+        It then has the parameters `hint_channel` and `hint_payload`. So a statement that commits by
+        itself takes no further round trip.
+        """
+        return None
+
+    def listen(self, conn: Connection, channel: str, heard: Callable[[str], None]) -> None:
+        """Begin to listen on `channel`; `heard` may be called with payloads from now on."""
+
+    def hear(
+        self,
+        conn: Connection,
+        seconds: float,
+        heard: Callable[[str], None],
+        rest: Callable[[float], None],
+    ) -> None:
+        """Call `heard` with what is told in the next `seconds`; `rest` lets time pass.
+
+        It raises an OSError or an error of SQLAlchemy's when the connection is lost.
+        """
+        rest(seconds)
+
     # -- statements ----------------------------------------------------------------------------
 
     span_type: TypeEngine[Any] | None = None
@@ -289,15 +329,19 @@ class Dialect:
                 return taken
         return ()
 
-    def insert_ignore(self, work: Work, table: Table, row: Values) -> bool:
+    def insert_ignore(
+        self, work: Work, table: Table, row: Values, *, computed: Changes = NOTHING
+    ) -> bool:
         """Insert a row unless a unique key forbids it; tell whether it was inserted.
 
-        A timedelta stands for the instant that is so long from now.
+        A timedelta stands for the instant that is so long from now; what is `computed`, the
+        statement computes.
         """
         work.begin()
         try:
             with work.conn.begin_nested():
-                statement = insert(table).values(inserted(self, table, *shape(row)))
+                values = {**inserted(self, table, *shape(row)), **computed}
+                statement = insert(table).values(values)
                 work.conn.execute(statement, work.filled(row))
         except IntegrityError:
             return False
@@ -327,9 +371,12 @@ class Dialect:
     def upsert(
         self, work: Work, table: Table, row: Values, changes: Changes, params: Values = NOTHING
     ) -> None:
-        """Insert `row`, or else make `changes`, with `params`, to the row with its primary key."""
+        """Insert `row`, or else make `changes`, with `params`, to the row with its key.
+
+        A timedelta in `row` stands for the instant that is so long from now.
+        """
         work.begin()
-        same = [column == row[column.name] for column in table.primary_key]
+        same = [column == row[column.name] for column in row_key(table)]
         change = update(table).where(and_(*same)).values(dict(changes))
         # UPDATE before INSERT: the other order upgrades a shared lock, and two callers doing that
         # at once is the textbook deadlock.
@@ -410,6 +457,12 @@ def primary_key(table: Table) -> Column[Any]:
 def more_of(counted: Counted) -> Changes:
     """Return the change to a counter that adds the parameter "more"."""
     return {counted.n.name: counted.n + bindparam("more", type_=counted.n.type)}
+
+
+def row_key(table: Table) -> Sequence[Column[Any]]:
+    """Return the columns by which a caller knows a row: the primary key, or a name beside it."""
+    names: Sequence[str] = table.info.get("key", ())
+    return [table.c[name] for name in names] or list(table.primary_key)
 
 
 def seeing(claim: Claim) -> Select[Any]:

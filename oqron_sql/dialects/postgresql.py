@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, ClassVar, cast
 
@@ -21,6 +22,7 @@ from sqlalchemy import (
     Select,
     String,
     Table,
+    Text,
     any_,
     bindparam,
     column,
@@ -34,6 +36,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, TIMESTAMP, insert
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.types import TypeEngine
+from sqlalchemy.util import await_only
 
 from oqron_sql.dialects.base import (
     POOL_SIZE,
@@ -43,6 +46,7 @@ from oqron_sql.dialects.base import (
     Values,
     Work,
     primary_key,
+    row_key,
 )
 from oqron_sql.dialects.upserting import Upserting
 from oqron_sql.errors import UnsupportedDatabase
@@ -59,6 +63,7 @@ class PostgreSQL(Upserting):
     names: ClassVar = ("postgresql",)
     excluding: ClassVar = True
     partial_indexes: ClassVar = True
+    pushes: ClassVar = True
     autocommit: ClassVar = True
     extra: ClassVar = "postgresql"
     blocking_driver: ClassVar = "psycopg"
@@ -143,6 +148,42 @@ class PostgreSQL(Upserting):
         _set_local(conn, "lock_timeout", str(patience))
         return True
 
+    def notify(self, conn: Connection, channel: str, payload: str) -> None:
+        conn.execute(_NOTIFY, {"channel": channel, "payload": payload})
+
+    def telling(self, statement: Any) -> Executable | None:
+        return _telling(statement)
+
+    def listen(self, conn: Connection, channel: str, heard: Callable[[str], None]) -> None:
+        driver = _driver(conn)
+        if hasattr(driver, "add_listener"):  # asyncpg
+            await_only(driver.add_listener(channel, lambda *told: heard(told[-1])))
+        else:
+            conn.exec_driver_sql(f"LISTEN {conn.dialect.identifier_preparer.quote(channel)}")
+
+    def hear(
+        self,
+        conn: Connection,
+        seconds: float,
+        heard: Callable[[str], None],
+        rest: Callable[[float], None],
+    ) -> None:
+        driver = _driver(conn)
+        if hasattr(driver, "add_listener"):
+            rest(seconds)
+            if driver.is_closed():
+                raise ConnectionError("the connection that listened is closed")
+            return
+        told = driver.notifies(timeout=seconds, stop_after=1)
+        try:
+            if hasattr(told, "__aiter__"):
+                await_only(_pass_on(told, heard))
+            else:
+                for each in told:
+                    heard(each.payload)
+        except conn.dialect.loaded_dbapi.Error as error:
+            raise ConnectionError(str(error)) from error
+
     span_type = Interval()
 
     def later(self, span: BindParameter[Any]) -> ColumnElement[Any]:
@@ -166,7 +207,7 @@ class PostgreSQL(Upserting):
         return cast("Executable", statement.on_conflict_do_nothing())
 
     def or_change(self, statement: Any, table: Table, changes: dict[str, Any]) -> Executable:
-        keys = list(table.primary_key)
+        keys = row_key(table)
         return cast(
             "Executable", statement.on_conflict_do_update(index_elements=keys, set_=changes)
         )
@@ -198,6 +239,28 @@ class PostgreSQL(Upserting):
     def lock_rows(self, rows: Select[Any], *, skip_locked: bool = True) -> Select[Any]:
         # NO KEY UPDATE is what an UPDATE takes anyway.
         return rows.with_for_update(skip_locked=skip_locked, key_share=True)
+
+
+_NOTIFY = select(func.pg_notify(bindparam("channel", type_=Text), bindparam("payload", type_=Text)))
+
+
+def _driver(conn: Connection) -> Any:
+    """Return the driver's own connection, also of one that was detached from its pool."""
+    made: Any = conn.connection.dbapi_connection
+    return conn.dialect.get_driver_connection(made)
+
+
+@functools.lru_cache(maxsize=64)
+def _telling(statement: Any) -> Executable:
+    told = func.pg_notify(
+        bindparam("hint_channel", type_=Text), bindparam("hint_payload", type_=Text)
+    )
+    return cast("Executable", statement.returning(told))
+
+
+async def _pass_on(told: Any, heard: Callable[[str], None]) -> None:
+    async for each in told:
+        heard(each.payload)
 
 
 def _one_of(key: ColumnElement[Any], keys: Select[Any]) -> ColumnElement[bool]:
