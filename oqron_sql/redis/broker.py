@@ -68,13 +68,15 @@ class AsyncRedisBroker:
     ) -> None:
         """Let the id wait, now or after `delay`."""
         check_name("id", id)
-        check_duration("delay", delay)
+        keys.from_now("delay", check_duration("delay", delay))
         check_priority(priority)
         await self._desk(broker).publishing.add(Message(id, delay, priority))
 
     async def publish_batch(self, broker: str, messages: Sequence[Message]) -> None:
         """Publish all or none, in order; of equal ids the last counts."""
         checked = check_messages(messages)
+        for message in checked:
+            keys.from_now("delay", message.delay)
         await self._desk(broker).queue.publish(checked)
 
     async def claim(
@@ -88,7 +90,7 @@ class AsyncRedisBroker:
         """Claim up to `limit` ids for `consumer` until now + `ttl`, in the order of `strategy`."""
         check_names(consumer=consumer)
         check_count("limit", limit)
-        span, chosen = keys.micros(check_ttl(ttl)), check_strategy(strategy)
+        span, chosen = keys.from_now("ttl", check_ttl(ttl)), check_strategy(strategy)
         desk = await self._known(broker)
         return await desk.claiming.claim(consumer, limit, span, chosen)
 
@@ -103,7 +105,7 @@ class AsyncRedisBroker:
         """Claim one id, waiting for it up to `timeout`; a pause is waited out."""
         check_names(consumer=consumer)
         check_duration("timeout", timeout)
-        span, chosen = keys.micros(check_ttl(ttl)), check_strategy(strategy)
+        span, chosen = keys.from_now("ttl", check_ttl(ttl)), check_strategy(strategy)
         desk = await self._known(broker)
         return await desk.claiming.claim_one(consumer, span, timeout, chosen)
 
@@ -112,7 +114,7 @@ class AsyncRedisBroker:
     ) -> None:
         """Let the claim end at now + `ttl`."""
         check_names(id=id, consumer=consumer)
-        span = keys.micros(check_ttl(ttl))
+        span = keys.from_now("ttl", check_ttl(ttl))
         held = self._desk(broker).queue if broker is not None else await self._held(id, consumer)
         if not await held.extend(id, consumer, span):
             raise ClaimLost(held.name, id, consumer)
@@ -133,10 +135,10 @@ class AsyncRedisBroker:
     ) -> bool:
         """Hand a claimed id back: to the head of its priority, or after `delay`; whether it was."""
         check_name("id", id)
-        check_duration("delay", delay)
+        wait = keys.from_now("delay", check_duration("delay", delay))
         if priority is not None:
             check_priority(priority)
-        given = (id, keys.micros(delay), priority)
+        given = (id, wait, priority)
         return _answer(await self._desk(broker).nacking.add(given), broker, id)
 
     async def pause(self, broker: str) -> None:
@@ -194,9 +196,8 @@ class AsyncRedisBroker:
         return unsubscribe
 
     def _desk(self, broker: str) -> _Desk:
-        desk = self._desks.get(broker)
+        desk = self._desks.get(check_name("broker", broker))
         if desk is None:
-            check_name("broker", broker)
             desk = self._desks[broker] = _Desk(self._connection, broker)
         return desk
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+
+from oqron_sql.errors import InvalidInput
 
 # What is between braces decides the slot of a key in a cluster, so that a name must bring none.
 _ESCAPES = str.maketrans({"%": "%25", "{": "%7B", "}": "%7D"})
-_MICROSECOND = timedelta(microseconds=1)
-_FOREVER = 10**17
 
 
 def base(prefix: str, kind: str, name: str) -> str:
@@ -25,8 +25,21 @@ def channel(prefix: str, name: str) -> str:
 
 
 def micros(span: timedelta) -> int:
-    """Return a span in whole microseconds, 3,000 years at most: scripts count with doubles."""
-    return min(span // _MICROSECOND, _FOREVER)
+    """Return a span in whole microseconds."""
+    return span // timedelta(microseconds=1)
+
+
+def from_now(field: str, span: timedelta) -> int:
+    """Return a span in microseconds, if what begins now and lasts that long ends.
+
+    Raises:
+        InvalidInput: the calendar ends before.
+    """
+    try:
+        datetime.now(UTC) + span
+    except OverflowError:
+        raise InvalidInput(field, span, "must end before the year 10000") from None
+    return micros(span)
 
 
 def text(value: bytes | str) -> str:

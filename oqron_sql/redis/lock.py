@@ -28,12 +28,12 @@ class AsyncRedisLock:
 
     async def acquire(self, key: str, owner: str, ttl: timedelta) -> int | None:
         """Take the lock until now + `ttl`, or, if `owner` has it, let it last that long."""
-        fence = await self._run(ACQUIRE, key, owner, keys.micros(check_ttl(ttl)))
+        fence = await self._run(ACQUIRE, key, owner, keys.from_now("ttl", check_ttl(ttl)))
         return None if fence is None else int(fence)
 
     async def renew(self, key: str, owner: str, ttl: timedelta) -> bool:
         """Let the lock last until now + `ttl`; False if `owner` does not have it (any more)."""
-        return bool(await self._run(RENEW, key, owner, keys.micros(check_ttl(ttl))))
+        return bool(await self._run(RENEW, key, owner, keys.from_now("ttl", check_ttl(ttl))))
 
     async def release(self, key: str, owner: str) -> bool:
         """Give the lock up; False if `owner` does not have it."""

@@ -7,8 +7,9 @@ local function ack_one(id, token, again)
   if not record then
     return 0
   end
-  if token ~= '' and holds(record, token) < 1 then
-    return holds(record, token)
+  local allowed = may_change(record, token)
+  if allowed < 1 then
+    return allowed
   end
   take(id, record)
   redis.call('HDEL', IDS, id)

@@ -7,7 +7,11 @@ end
 if TOKEN ~= '' and record.token ~= TOKEN then
   return 0
 end
+local is_sooner = NOW + TTL < record.deadline
 take(ID, record)
 record.deadline = NOW + TTL
 put(ID, record, 'claimed', record.deadline)
+if is_sooner then
+  redis.call('PUBLISH', WAKE, '') -- who waits expects the old one
+end
 return 1

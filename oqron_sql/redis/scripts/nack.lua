@@ -6,8 +6,9 @@ local function nack_one(id, token, delay, priority)
   if not record then
     return 0
   end
-  if token ~= '' and holds(record, token) < 1 then
-    return holds(record, token)
+  local allowed = may_change(record, token)
+  if allowed < 1 then
+    return allowed
   end
   if not is_claimed(record) then
     return 0
@@ -19,7 +20,7 @@ local function nack_one(id, token, delay, priority)
   if delay == 0 then
     let_wait(id, record)
   else
-    record.place = math.min(NOW + delay, END_OF_TIME)
+    record.place = NOW + delay
     put(id, record, 'delayed', record.place)
   end
   return 1

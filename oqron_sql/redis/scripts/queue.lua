@@ -9,7 +9,6 @@ local IDS, PAUSED, LAST, TRACE = KEYS[1], KEYS[7], KEYS[8], KEYS[9]
 local SETS = { waiting = KEYS[2], handed_back = KEYS[3], delayed = KEYS[5], claimed = KEYS[6] }
 local RANKED = KEYS[4]
 local WAKE = ARGV[3]
-local END_OF_TIME = 253402300799000000 -- the year 9999, as datetimes have it
 
 local function read(id)
   local record = redis.call('HGET', IDS, id)
@@ -64,13 +63,13 @@ local function is_claimed(record)
   return record.state == 'claimed' and record.deadline > NOW
 end
 
--- Whether a claim that names its token is the one that is held: 1, or 0 if nobody else claimed
--- the id, or -1 if somebody did.
-local function holds(record, token)
-  if record.token == token then
+-- Whether an id that came with a token, or with '', may be changed: 1, or -1 if somebody else
+-- has claimed it, or 0 if nobody has.
+local function may_change(record, token)
+  if token == '' or record.token == token then
     return 1
   end
-  return record.token and -1 or 0
+  return is_claimed(record) and -1 or 0
 end
 
 local function publish_all(messages)
@@ -80,7 +79,7 @@ local function publish_all(messages)
   local last = tonumber(redis.call('GET', LAST) or 0)
   for _, message in ipairs(messages) do
     last = math.max(NOW, last + 1)
-    local place = math.min(last + message.delay, END_OF_TIME)
+    local place = last + message.delay
     local record = { at = last, place = place, priority = message.priority, deliveries = 0 }
     if message.delay > 0 then
       put(message.id, record, 'delayed', place)
