@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from oqron_sql.testing import StoreHarness
+from tests.adapter_backends import ADAPTER_BACKENDS
 from tests.backends import BACKENDS, Backends
 from tests.servers import Missing, Server
 
@@ -17,15 +18,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--backend",
         action="append",
-        choices=sorted(BACKENDS),
+        choices=sorted({*BACKENDS, *ADAPTER_BACKENDS}),
         help="run on this backend alone; may be repeated",
     )
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "backend" in metafunc.fixturenames:
-        chosen = metafunc.config.getoption("backend") or list(BACKENDS)
-        metafunc.parametrize("backend", chosen, scope="session")
+    for fixture, known in (("backend", BACKENDS), ("adapter_backend", ADAPTER_BACKENDS)):
+        if fixture in metafunc.fixturenames:
+            chosen = metafunc.config.getoption("backend") or known
+            metafunc.parametrize(
+                fixture, [each for each in chosen if each in known], scope="session"
+            )
 
 
 @pytest.fixture(scope="session")

@@ -31,8 +31,18 @@ time-machine.
 import pytest
 
 # Before they are imported, or their assertions would say nothing.
-pytest.register_assert_rewrite("oqron_sql.testing.store", "oqron_sql.testing.steps")
+pytest.register_assert_rewrite(
+    "oqron_sql.testing.store", "oqron_sql.testing.adapters", "oqron_sql.testing.steps"
+)
 
+from oqron_sql.testing.adapter_harness import ADAPTER_CAPABILITIES, AdapterHarness  # noqa: E402
 from oqron_sql.testing.harness import CAPABILITIES, StoreHarness, awaited, requires  # noqa: E402
 
-__all__ = ["CAPABILITIES", "StoreHarness", "awaited", "requires"]
+__all__ = [
+    "ADAPTER_CAPABILITIES",
+    "CAPABILITIES",
+    "AdapterHarness",
+    "StoreHarness",
+    "awaited",
+    "requires",
+]

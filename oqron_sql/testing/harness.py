@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from typing import Any, ClassVar, TypeVar, cast
+from typing import Any, ClassVar, Protocol, TypeVar, cast
 
 from oqron_sql.contract import AsyncStore, Store
 
@@ -63,22 +63,38 @@ class StoreHarness(ABC):
             self._opened.clear()
 
 
-def requires(*capabilities: str) -> Callable[[Test], Test]:
-    """Mark a test of the kit as one that needs `capabilities` of the store."""
-    for capability in capabilities:
-        if capability not in CAPABILITIES:
-            raise ValueError(f"{capability!r} is not one of {sorted(CAPABILITIES)}")
+def marker(known: Mapping[str, str]) -> Callable[..., Callable[[Test], Test]]:
+    """Return the decorator that names which of the `known` capabilities a test needs."""
 
-    def mark(test: Test) -> Test:
-        test.capabilities = capabilities  # type: ignore[attr-defined]  # functions take attributes
-        return test
+    def requires(*capabilities: str) -> Callable[[Test], Test]:
+        """Mark a test of the kit as one that needs `capabilities` of what it tests."""
+        for capability in capabilities:
+            if capability not in known:
+                raise ValueError(f"{capability!r} is not one of {sorted(known)}")
 
-    return mark
+        def mark(test: Test) -> Test:
+            test.capabilities = capabilities  # type: ignore[attr-defined]  # as functions have
+            return test
+
+        return mark
+
+    return requires
 
 
-def why_not(test: Callable[..., object], harness: StoreHarness) -> str | None:
-    """Return why `test` cannot be run with the stores of `harness`, or None."""
-    needed: tuple[str, ...] = getattr(test, "capabilities", ())
+requires = marker(CAPABILITIES)
+
+
+class Lacking(Protocol):
+    """A harness, as far as it says what there is not."""
+
+    @property
+    def missing(self) -> Mapping[str, str]:
+        """Capabilities, and why there are not."""
+
+
+def why_not(test: Callable[..., object], harness: Lacking, *more: str) -> str | None:
+    """Return why `test`, which needs `more` too, cannot be run with `harness`, or None."""
+    needed: tuple[str, ...] = (*more, *getattr(test, "capabilities", ()))
     lacking = [f"{name}: {harness.missing[name]}" for name in needed if name in harness.missing]
     return "; ".join(lacking) or None
 
