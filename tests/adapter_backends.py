@@ -18,6 +18,7 @@ from oqron_sql.memory import (
 )
 from oqron_sql.testing import AdapterHarness
 from tests.backends import Backends
+from tests.redis.harness import RedisHarness
 
 
 class MemoryHarness(AdapterHarness):
@@ -47,4 +48,5 @@ class MemoryHarness(AdapterHarness):
 
 ADAPTER_BACKENDS: dict[str, Callable[[Backends], AdapterHarness]] = {
     "memory": lambda _: MemoryHarness(),
+    "redis": lambda backends: RedisHarness(backends.server("redis")),
 }
