@@ -19,7 +19,10 @@ class Proxy:
         self.port = 0
 
     def lose_reply(self, needle: str) -> None:
-        """Break the connection after the server carried out the next request with `needle`."""
+        """Break the connection once the server answers the next request with `needle`.
+
+        Nobody gets through after that until `is_down` is false again.
+        """
         self._needle = needle.encode()
 
     def break_all(self) -> None:
@@ -48,6 +51,7 @@ class Proxy:
             while data := await server_reader.read(65536):
                 if losing.is_set():
                     self.lost += 1
+                    self.is_down = True
                     server_writer.transport.abort()
                     break
                 writer.write(data)
