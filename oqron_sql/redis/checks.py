@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -32,14 +33,23 @@ async def check_server(client: Any, *, allow_eviction: bool) -> None:
         )
         return
     for facts in told.values() if is_cluster(client) else [told]:
-        _check_version(facts)
-        _check_eviction(facts, allow_eviction=allow_eviction)
-        _check_persistence(facts)
+        check_facts(facts, allow_eviction=allow_eviction)
+
+
+def check_facts(facts: Facts, *, allow_eviction: bool) -> None:
+    """Check what one server says of itself.
+
+    Raises:
+        UnsupportedDatabase: it is too old, or throws data away when its memory is full.
+    """
+    _check_version(facts)
+    _check_eviction(facts, allow_eviction=allow_eviction)
+    _check_persistence(facts)
 
 
 def _check_version(facts: Facts) -> None:
     found = str(facts.get("redis_version", "0"))
-    version = tuple(int(part) for part in found.split(".")[:2] if part.isdigit())
+    version = tuple(int(re.sub(r"\D.*", "", part) or 0) for part in found.split(".")[:2])
     if version < OLDEST:
         raise UnsupportedDatabase("Redis", f"version {found}", "Use Redis 6.2 or newer, or Valkey")
 

@@ -10,7 +10,7 @@ from collections.abc import Coroutine, Iterator
 from typing import Any, Self
 
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError
+from redis.exceptions import NoPermissionError, RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from oqron_sql.contract.checks import check_name
@@ -146,7 +146,7 @@ class RedisConnection:
     async def _leads_to_cluster(self) -> bool:
         try:
             told = await self._client.info("cluster")
-        except RedisError:
+        except NoPermissionError:
             return False
         return bool(told.get("cluster_enabled"))
 

@@ -16,6 +16,7 @@ class Proxy:
         self._writers: set[asyncio.StreamWriter] = set()
         self.lost = 0
         self.is_down = False
+        self._swallowing: set[asyncio.StreamWriter] = set()
         self.port = 0
 
     def lose_reply(self, needle: str) -> None:
@@ -24,6 +25,10 @@ class Proxy:
         Nobody gets through after that until `is_down` is false again.
         """
         self._needle = needle.encode()
+
+    def swallow(self) -> None:
+        """Let nothing come over the connections there are any more, and break none."""
+        self._swallowing |= self._writers
 
     def break_all(self) -> None:
         """Break every connection there is."""
@@ -44,7 +49,8 @@ class Proxy:
                 if self._needle is not None and self._needle in data:
                     self._needle = None
                     losing.set()
-                server_writer.write(data)
+                if writer not in self._swallowing:
+                    server_writer.write(data)
             server_writer.transport.abort()
 
         async def replies() -> None:
@@ -54,7 +60,8 @@ class Proxy:
                     self.is_down = True
                     server_writer.transport.abort()
                     break
-                writer.write(data)
+                if writer not in self._swallowing:
+                    writer.write(data)
             writer.transport.abort()
 
         with contextlib.suppress(OSError):

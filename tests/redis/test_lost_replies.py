@@ -70,7 +70,8 @@ class Publishing(Case):
 
 
 class Claiming(Case):
-    script, expected = queue.CLAIM, ["a"]
+    script = queue.CLAIM
+    expected: Any = ["a"]
 
     async def call(self, at: Scene) -> Any:
         claims = await at.broker.claim(Q, ME, 1, MINUTE)
