@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import builtins
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
 
 from oqron_sql.contract import documents
 from oqron_sql.contract.adapters import Document, Filter, OrderBy, Where
@@ -22,6 +24,8 @@ class AsyncRedisStorage:
 
     def __init__(self, connection: RedisConnection) -> None:
         self._connection = connection
+        # Callers of this process change a document one after another: fewer changes are in vain.
+        self._turns: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
     async def save(self, namespace: str, id: str, data: Document) -> None:
         """Save the document, in place of the one that was there: nothing is merged."""
@@ -98,7 +102,9 @@ class AsyncRedisStorage:
             changed, total = documents.increment(document if exists else {}, field, by)
             return changed
 
-        await self._namespace(namespace, id).change(id, add)
+        found = self._namespace(namespace, id)
+        async with self._turn(namespace, id):
+            await found.change(id, add)
         return total
 
     async def compare_and_set(
@@ -114,7 +120,12 @@ class AsyncRedisStorage:
         def write(document: Document | None, *, exists: bool) -> Document | None:
             return documents.patched(document, expected, patch) if exists else None
 
-        return await self._namespace(namespace, id).change(id, write)
+        found = self._namespace(namespace, id)
+        async with self._turn(namespace, id):
+            return await found.change(id, write)
+
+    def _turn(self, namespace: str, id: str) -> asyncio.Lock:
+        return self._turns.setdefault((namespace, id), asyncio.Lock())
 
     def _namespace(self, name: str, *ids: str) -> Namespace:
         check_names(namespace=name)

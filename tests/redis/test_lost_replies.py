@@ -70,8 +70,7 @@ class Publishing(Case):
 
 
 class Claiming(Case):
-    script = queue.CLAIM
-    expected: Any = ["a"]
+    script, expected = queue.CLAIM, ["a"]
 
     async def call(self, at: Scene) -> Any:
         claims = await at.broker.claim(Q, ME, 1, MINUTE)
@@ -82,8 +81,8 @@ class Claiming(Case):
         assert await at.broker.counts(Q) == BrokerCounts(waiting=1, claimed=1)
 
 
-class WaitingToClaim(Claiming):
-    expected = "a"
+class WaitingToClaim(Case):
+    script, expected, after = queue.CLAIM, "a", Claiming.after
 
     async def call(self, at: Scene) -> Any:
         return await at.broker.claim_blocking(Q, ME, MINUTE, MINUTE)
