@@ -52,6 +52,14 @@ class MetricsDisabled(ConfigurationError):
         super().__init__("this store records no metrics; create it with metrics=Metrics()")
 
 
+class InvalidAdapter(ConfigurationError):
+    """Something that is to be a storage, a broker or a lock, and lacks methods of one."""
+
+    def __init__(self, port: str, problems: Iterable[str], missing: Iterable[str]) -> None:
+        self.port, self.problems, self.missing = port, tuple(problems), tuple(missing)
+        super().__init__(f"this is no {port}: {'; '.join(self.problems)}")
+
+
 # -- what the caller passed --------------------------------------------------------------------
 
 

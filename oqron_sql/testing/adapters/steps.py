@@ -13,18 +13,20 @@ from oqron_sql.contract.adapters import Claim, Strategy
 from oqron_sql.contract.async_adapters import AsyncBroker, AsyncStorage
 from oqron_sql.testing.adapter_harness import AdapterHarness
 from oqron_sql.testing.harness import CALLERS
-from oqron_sql.testing.steps import HOUR, MILLISECOND, MINUTE, SECOND, together
+from oqron_sql.testing.steps import HOUR, MILLISECOND, MINUTE, SECOND
 
-__all__ = ["HOUR", "MILLISECOND", "MINUTE", "SECOND", "together"]
+__all__ = ["HOUR", "MILLISECOND", "MINUTE", "SECOND"]
 
 BROKER = "queue"
 SPACE = "things"
 ME, OTHER = "consumer-1", "consumer-2"
 NOW, DAY = timedelta(0), timedelta(days=1)
 PATIENCE = 10.0  # seconds until something is taken for lost
+LIMIT = 60.0  # seconds that many callers have for what they do together
 T2024 = datetime(2024, 2, 29, 23, 59, 58, 123_000, tzinfo=UTC)
 
 A = TypeVar("A")
+R = TypeVar("R")
 
 
 async def publish(broker: AsyncBroker, *ids: str, name: str = BROKER, **options: Any) -> None:
@@ -85,6 +87,12 @@ async def each_raises(error: type[Exception], *calls: tuple[Any, ...]) -> None:
     for function, *arguments in calls:
         with pytest.raises(error):
             await function(*arguments)
+
+
+async def together(calls: Iterable[Coroutine[Any, Any, R]]) -> list[R]:
+    """Run `calls` at the same time; return what they returned."""
+    async with asyncio.timeout(LIMIT):
+        return await asyncio.gather(*calls)
 
 
 async def until(condition: Callable[[], object]) -> None:

@@ -1,0 +1,210 @@
+"""The factories: everything is checked before anything opens, and closed once."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from oqron_sql.adapters import (
+    Adapters,
+    IsolatedStorage,
+    Opening,
+    Scope,
+    capabilities,
+    create_adapters,
+    create_broker_adapter,
+    create_lock_adapter,
+    create_storage_adapter,
+    isolate,
+)
+from oqron_sql.errors import ConfigurationError, InvalidName
+from oqron_sql.memory import (
+    AsyncMemoryBroker,
+    AsyncMemoryLock,
+    AsyncMemoryStorage,
+    MemoryBroker,
+    MemoryStorage,
+)
+
+MINUTE = timedelta(minutes=1)
+PARTS = {"storage": AsyncMemoryStorage, "broker": AsyncMemoryBroker, "lock": AsyncMemoryLock}
+
+
+def parts() -> dict[str, Any]:
+    return {name: kind() for name, kind in PARTS.items()}
+
+
+async def test_each_adapter_is_made_by_its_type() -> None:
+    storage = await create_storage_adapter()
+    await storage.save("things", "a", {"n": 1})
+    assert await storage.get("things", "a") == {"n": 1}
+    async with create_broker_adapter("memory") as broker, create_lock_adapter("memory") as lock:
+        await broker.publish("queue", "a")
+        assert await broker.claim("queue", "me", 1, MINUTE) == ["a"]
+        assert await lock.acquire("key", "me", MINUTE) is not None
+
+
+@pytest.mark.parametrize(
+    ("make", "port"),
+    [
+        (create_storage_adapter, "storage"),
+        (create_broker_adapter, "broker"),
+        (create_lock_adapter, "lock"),
+    ],
+)
+def test_a_type_is_known_and_has_what_it_needs(make: Any, port: str) -> None:
+    for wrong, said in (
+        ({"type": "mongo"}, f"Unknown {port} adapter type 'mongo'"),
+        ({"type": "rediss"}, "did you mean 'redis'"),
+        ({"type": "redis"}, "needs redis="),
+        ({"type": "sql"}, "needs db="),
+        ({"type": "postgres"}, "needs db="),
+        ({"db": "sqlite://"}, "no use for db="),
+        ({"type": "redis", "redis": "redis://", "db": "sqlite://"}, "no use for db="),
+        ({"type": "sql", "db": "sqlite://", "redis_options": {"prefix": "x"}}, "no use for redis="),
+    ):
+        with pytest.raises(ConfigurationError, match=said):
+            make(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"mode": "postgres"}, "Unknown adapter mode 'postgres'; there are default, db"),
+        ({"mode": "hybrid"}, "did you mean 'hybrid-db'"),
+        ({"mode": "db"}, "mode 'db' needs db="),
+        ({"mode": "redis"}, "mode 'redis' needs redis="),
+        ({"mode": "hybrid-db", "redis": "redis://"}, "needs db="),
+        ({"mode": "hybrid-db", "db": "sqlite://"}, "needs redis="),
+        ({"db": "sqlite://"}, "mode 'default' has no use for db="),
+        ({"mode": "redis", "redis": "redis://", "db": "sqlite://"}, "no use for db="),
+        ({"mode": "custom"}, "no storage=, broker=, lock="),
+        ({"mode": "custom", "storage": AsyncMemoryStorage()}, "no broker=, lock="),
+        ({"mode": "custom", **parts(), "db": "sqlite://"}, "no use for db="),
+        ({"mode": "custom", **parts(), "broker": object()}, "this is no broker: 'publish'"),
+        ({"storage": AsyncMemoryStorage()}, "storage= is of use in mode 'custom' alone"),
+    ],
+    ids=str,
+)
+def test_a_mode_has_what_it_needs_and_nothing_else(wrong: dict[str, Any], said: str) -> None:
+    """Refused at once: there is nothing to await."""
+    with pytest.raises(ConfigurationError, match=said):
+        create_adapters(**wrong)
+
+
+def test_whose_data_they_are_is_checked_at_once() -> None:
+    for wrong in ({"project": ""}, {"environment": "\0"}, {"project": "x" * 255}):
+        with pytest.raises(InvalidName):
+            create_adapters(**wrong)  # type: ignore[arg-type]  # text, all of them
+
+
+async def test_default_is_memory_and_isolated() -> None:
+    async with create_adapters() as adapters:
+        await adapters.storage.save("things", "a", 1)
+        assert await adapters.storage.get("things", "a") == 1
+        assert isinstance(adapters.storage, IsolatedStorage)
+        assert await adapters.storage.base.get("oqron:oqronkit:development:things", "a") == 1
+        assert capabilities(adapters.broker) == {"claim_blocking", "broadcast"}
+    plain = await create_adapters(isolated=False)
+    assert isinstance(plain.storage, AsyncMemoryStorage)
+
+
+async def test_custom_adapters_are_used_and_never_closed() -> None:
+    class Mine(AsyncMemoryStorage):
+        closed = False
+
+        async def close(self) -> None:
+            self.closed = True
+
+    mine = Mine()
+    given = {**parts(), "storage": mine}
+    async with await create_adapters("custom", **given, project="shop") as adapters:
+        await adapters.storage.save("things", "a", 1)
+        assert await mine.get("oqron:shop:development:things", "a") == 1
+    for _ in range(2):
+        await adapters.close()
+    assert mine.closed is False
+    assert await mine.get("oqron:shop:development:things", "a") == 1
+
+
+async def test_two_factories_can_be_mixed() -> None:
+    """A made adapter is as good as one's own."""
+    lock = await create_lock_adapter("memory")
+    adapters = await create_adapters(
+        "custom",
+        storage=MemoryStorage(),
+        broker=MemoryBroker(),
+        lock=lock,
+        isolated=False,
+    )
+    assert adapters.lock is lock
+    await adapters.storage.save("things", "a", 1)
+    assert await adapters.storage.get("things", "a") == 1
+    await adapters.broker.publish("queue", "a")
+    assert await adapters.broker.claim("queue", "me", 1, MINUTE) == ["a"]
+
+
+async def test_what_was_opened_is_closed_once_and_in_reverse() -> None:
+    said: list[str] = []
+
+    async def opened(closing: contextlib.AsyncExitStack) -> Adapters:
+        for name in ("first", "second"):
+            closing.callback(said.append, name)
+        return Adapters(**parts(), closing=closing)
+
+    opening = Opening(opened)
+    assert said == []
+    adapters = isolate(await opening)
+    assert await opening is (await opening)
+    await adapters.close()
+    await adapters.close()
+    await opening.close()
+    assert said == ["second", "first"]
+
+
+async def test_what_fails_to_open_is_closed() -> None:
+    said: list[str] = []
+
+    async def fail(closing: contextlib.AsyncExitStack) -> Adapters:
+        closing.callback(said.append, "closed")
+        raise ConfigurationError("no such server")
+
+    with pytest.raises(ConfigurationError):
+        async with Opening(fail):
+            pass
+    assert said == ["closed"]
+
+
+async def test_transactions_need_a_database() -> None:
+    adapters = await create_adapters()
+    with pytest.raises(ConfigurationError, match='mode "db"'):
+        async with adapters.transaction():
+            pass
+    with pytest.raises(ConfigurationError, match="lives in no SQL database"):
+        adapters.using(object())
+
+
+async def test_what_joins_a_transaction_stays_isolated() -> None:
+    class Joining(AsyncMemoryStorage):
+        def using(self, bind: object) -> str:
+            return f"storage in {bind}"
+
+    class JoiningBroker(AsyncMemoryBroker):
+        def using(self, bind: object) -> str:
+            return f"broker in {bind}"
+
+    @contextlib.asynccontextmanager
+    async def begin() -> AsyncIterator[str]:
+        yield "transaction"
+
+    base = Adapters(Joining(), JoiningBroker(), AsyncMemoryLock(), begin=begin)
+    async with isolate(base, "shop").transaction() as tx:
+        joined: Any = tx
+        assert isinstance(tx.storage, IsolatedStorage)
+        assert joined.storage.base == "storage in transaction"
+        assert joined.storage.scope == joined.broker.scope == Scope("shop")
+        assert joined.broker.base == "broker in transaction"
