@@ -53,7 +53,7 @@ class RedisConnection:
         self._url = server if isinstance(server, str) else None
         self._client = clients.for_commands(server) if isinstance(server, str) else server
         self.listener = Listener(lambda: clients.for_listening(self._client))
-        self._opened: str | None = "before open()"
+        self._is_open = self._closed = False
         self._turns = asyncio.Semaphore(AT_ONCE)
         self._chores: set[asyncio.Task[Any]] = set()
         self._name = os.urandom(8).hex()
@@ -69,7 +69,10 @@ class RedisConnection:
         Raises:
             UnsupportedDatabase: it is too old, or may throw data away.
             StoreUnavailable: it cannot be reached.
+            StoreClosed: it was closed.
         """
+        if self._closed:
+            raise StoreClosed("after close()")
         with _failing("connecting", changes=False):
             if (
                 self._url
@@ -79,11 +82,11 @@ class RedisConnection:
                 await self._client.aclose()
                 self._client = clients.for_commands(self._url, cluster=True)
             await check_server(self._client, allow_eviction=self._allow_eviction)
-        self._opened = None
+        self._is_open = True
 
     async def close(self) -> None:
         """Let go of what is ours; may be called again."""
-        self._opened = "after close()"
+        self._is_open, self._closed = False, True
         await self.listener.close()
         await asyncio.gather(*self._chores, return_exceptions=True)
         if self._url:
@@ -133,8 +136,8 @@ class RedisConnection:
         Raises:
             StoreClosed: it is.
         """
-        if self._opened:
-            raise StoreClosed(self._opened)
+        if not self._is_open:
+            raise StoreClosed("after close()" if self._closed else "before open()")
 
     def do_later(self, chore: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Start something that is to be done even if nobody waits for it."""
