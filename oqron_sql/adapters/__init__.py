@@ -7,6 +7,7 @@
 What is not used is not imported: neither SQLAlchemy nor redis-py.
 """
 
+from oqron_sql.adapters.checking import CAPABILITIES, capabilities
 from oqron_sql.adapters.custom import create_broker, create_lock, create_storage
 from oqron_sql.adapters.factories import (
     create_adapters,
@@ -21,7 +22,6 @@ from oqron_sql.adapters.isolation import (
     Scope,
 )
 from oqron_sql.adapters.opening import Adapters, Opening, isolate
-from oqron_sql.adapters.ports import CAPABILITIES, capabilities
 
 __all__ = [
     "CAPABILITIES",

@@ -1,15 +1,14 @@
-"""Where adapters live: in memory, in a SQL database, in Redis. What is not used is not imported."""
+"""Where adapters live: in memory, in a SQL database, on Redis. What is not used is not imported."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
-from oqron_sql.adapters.opening import Begin
-from oqron_sql.adapters.ports import meant
+from oqron_sql.adapters.checking import meant
+from oqron_sql.adapters.opening import Joining
 from oqron_sql.contract.async_adapters import AsyncBroker, AsyncLock, AsyncStorage
-from oqron_sql.contract.clock import Clock
 from oqron_sql.errors import ConfigurationError
 
 Options = Mapping[str, Any]
@@ -19,14 +18,14 @@ class Backend(Protocol):
     """A place for adapters, checked and not yet opened."""
 
     @property
-    def begin(self) -> Begin | None:
-        """Opens a transaction of storage and broker, where there is such a thing."""
+    def joining(self) -> Joining | None:
+        """The SQL database that all adapters made here share, if it is one."""
 
     async def open(self) -> None:
         """Connect."""
 
     async def close(self) -> None:
-        """Let go of what `open` opened."""
+        """Let go of what is ours; may be called again, and without `open`."""
 
     def storage(self) -> AsyncStorage:
         """Return a storage here."""
@@ -41,10 +40,7 @@ class Backend(Protocol):
 class MemoryBackend:
     """The memory of the process; each backend has its own."""
 
-    begin: Begin | None = None
-
-    def __init__(self, clock: Clock | None = None) -> None:
-        self._clock = clock
+    joining: Joining | None = None
 
     async def open(self) -> None:
         """Do nothing: memory is always open."""
@@ -56,97 +52,98 @@ class MemoryBackend:
         """Return an empty storage."""
         from oqron_sql.memory import AsyncMemoryStorage
 
-        return AsyncMemoryStorage(clock=self._clock)
+        return AsyncMemoryStorage()
 
     def broker(self) -> AsyncBroker:
         """Return an empty broker."""
         from oqron_sql.memory import AsyncMemoryBroker
 
-        return AsyncMemoryBroker(clock=self._clock)
+        return AsyncMemoryBroker()
 
     def lock(self) -> AsyncLock:
         """Return a lock of which nobody has any."""
         from oqron_sql.memory import AsyncMemoryLock
 
-        return AsyncMemoryLock(clock=self._clock)
+        return AsyncMemoryLock()
 
 
 class SQLBackend:
-    """A SQL database, given by its URL or as an engine of the host's."""
+    """A SQL database: its URL, or an engine of the host's, which stays open."""
 
     def __init__(self, bind: Any, options: Options) -> None:
         try:
-            from oqron_sql.adapters import sql  # type: ignore[attr-defined]  # not there yet
+            from oqron_sql.adapters import async_sql, ports  # type: ignore[attr-defined]  # to come
         except ImportError as error:
             raise ConfigurationError(f"the SQL adapters cannot be used: {error}") from error
-        self._sql = sql
-        self._connection = call("db_options", sql.SQLConnection, bind, options)
-        self.begin: Begin | None = self._connection.begin
+        _check("db_options", options, ports.Options.__annotations__)
+        self._adapters = async_sql.AsyncSQLAdapters(bind, **options)
+        self.joining: Joining | None = self._adapters
 
     async def open(self) -> None:
         """Connect, and bring the tables up to date unless told not to."""
-        await self._connection.open()
+        await self._adapters.connect()
 
     async def close(self) -> None:
-        """Dispose of the engine, if it is ours."""
-        await self._connection.close()
+        """Let go of what is ours."""
+        await self._adapters.close()
 
     def storage(self) -> AsyncStorage:
         """Return a storage in the database."""
-        return self._sql.AsyncSQLStorage(self._connection)  # type: ignore[no-any-return]  # as above
+        made: AsyncStorage = self._adapters.storage
+        return made
 
     def broker(self) -> AsyncBroker:
         """Return a broker in the database."""
-        return self._sql.AsyncSQLBroker(self._connection)  # type: ignore[no-any-return]  # as above
+        made: AsyncBroker = self._adapters.broker
+        return made
 
     def lock(self) -> AsyncLock:
         """Return a lock in the database."""
-        return self._sql.AsyncSQLLock(self._connection)  # type: ignore[no-any-return]  # as above
+        made: AsyncLock = self._adapters.lock
+        return made
 
 
 class RedisBackend:
-    """A Redis server or cluster, given by its URL or as a client of the host's."""
+    """A Redis server or cluster: its URL, or a client of the host's, which stays open."""
 
-    begin: Begin | None = None
+    joining: Joining | None = None
 
     def __init__(self, server: Any, options: Options) -> None:
         try:
             from oqron_sql import redis
         except ImportError as error:
             raise ConfigurationError(f"the Redis adapters cannot be used: {error}") from error
-        self._redis = redis
-        self._connection = call("redis_options", redis.RedisConnection, server, options)
+        self._redis: Any = redis
+        _check("redis_options", options, [*inspect.signature(redis.RedisConnection).parameters][1:])
+        self._connection = redis.RedisConnection(server, **options)
 
     async def open(self) -> None:
         """Connect, and check that the server can keep what is promised."""
         await self._connection.open()
 
     async def close(self) -> None:
-        """Close what is ours of the connections."""
+        """Let go of what is ours."""
         await self._connection.close()
 
     def storage(self) -> AsyncStorage:
         """Return a storage on the server."""
-        return self._redis.AsyncRedisStorage(self._connection)  # type: ignore[no-any-return]  # as above
+        made: AsyncStorage = self._redis.AsyncRedisStorage(self._connection)
+        return made
 
     def broker(self) -> AsyncBroker:
         """Return a broker on the server."""
-        return self._redis.AsyncRedisBroker(self._connection)  # type: ignore[no-any-return]  # as above
+        made: AsyncBroker = self._redis.AsyncRedisBroker(self._connection)
+        return made
 
     def lock(self) -> AsyncLock:
         """Return a lock on the server."""
-        return self._redis.AsyncRedisLock(self._connection)  # type: ignore[no-any-return]  # as above
+        made: AsyncLock = self._redis.AsyncRedisLock(self._connection)
+        return made
 
 
-def call(name: str, function: Callable[..., Any], bind: Any, options: Options) -> Any:
-    """Call `function` with `bind` and the options that were passed under that name.
-
-    Raises:
-        ConfigurationError: it takes no such option.
-    """
-    known = inspect.signature(function).parameters
-    unknown = [each for each in options if each not in [*known][1:]]
+def _check(name: str, options: Options, known: Iterable[str]) -> None:
+    known = [*known]
+    unknown = [each for each in options if each not in known]
     if unknown:
-        problems = ", ".join(f"{each!r}{meant(each, [*known][1:])}" for each in unknown)
-        raise ConfigurationError(f"{name}: no such option as {problems}")
-    return function(bind, **options)
+        problems = ", ".join(f"{each!r}{meant(each, known)}" for each in unknown)
+        raise ConfigurationError(f"{name}: there is no {problems}; there are {', '.join(known)}")

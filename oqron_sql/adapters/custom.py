@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import inspect
 import logging
@@ -13,8 +14,8 @@ from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any, cast
 
-from oqron_sql.adapters import ports
-from oqron_sql.adapters.ports import Port
+from oqron_sql.adapters import checking
+from oqron_sql.adapters.checking import Port
 from oqron_sql.contract.adapters import Claim, Handler, Strategy
 from oqron_sql.contract.asking import check_handler
 from oqron_sql.contract.async_adapters import AsyncBroker, AsyncLock, AsyncStorage
@@ -39,7 +40,7 @@ def create_storage(given: Any) -> AsyncStorage:
     Raises:
         InvalidAdapter: methods are missing, cannot be called, or are misspelt.
     """
-    return cast(AsyncStorage, _create(ports.STORAGE, given))
+    return cast(AsyncStorage, _create(checking.STORAGE, given))
 
 
 def create_broker(given: Any) -> AsyncBroker:
@@ -51,7 +52,7 @@ def create_broker(given: Any) -> AsyncBroker:
     Raises:
         InvalidAdapter: methods are missing, cannot be called, or are misspelt.
     """
-    return cast(AsyncBroker, _create(ports.BROKER, given))
+    return cast(AsyncBroker, _create(checking.BROKER, given))
 
 
 def create_lock(given: Any) -> AsyncLock:
@@ -60,7 +61,7 @@ def create_lock(given: Any) -> AsyncLock:
     Raises:
         InvalidAdapter: methods are missing, cannot be called, or are misspelt.
     """
-    return cast(AsyncLock, _create(ports.LOCK, given))
+    return cast(AsyncLock, _create(checking.LOCK, given))
 
 
 def _create(port: Port, given: Any) -> object:
@@ -116,7 +117,8 @@ class Threads:
         try:
             found = await asyncio.shield(task)
         except asyncio.CancelledError:
-            await self._hand_back(await task, *args)
+            with contextlib.suppress(Exception):  # whatever it was, nobody is there to hear of it
+                await self._hand_back(await task, *args)
             raise
         return await found if inspect.isawaitable(found) else found
 

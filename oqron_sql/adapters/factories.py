@@ -7,10 +7,10 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Literal, get_args
 
 from oqron_sql.adapters.backends import Backend, MemoryBackend, RedisBackend, SQLBackend
+from oqron_sql.adapters.checking import meant
 from oqron_sql.adapters.custom import create_broker, create_lock, create_storage
 from oqron_sql.adapters.isolation import ENVIRONMENT, PROJECT, Scope
 from oqron_sql.adapters.opening import Adapters, Opening, isolate
-from oqron_sql.adapters.ports import meant
 from oqron_sql.contract.async_adapters import AsyncBroker, AsyncLock, AsyncStorage
 from oqron_sql.errors import ConfigurationError
 
@@ -181,7 +181,7 @@ def _of_mode(mode: str, given: Mapping[str, Any], places: _Places) -> Make:
             broker.broker(),
             lock.lock(),
             closing=closing,
-            begin=storage.begin if storage is broker else None,
+            joining=storage.joining if storage is broker is lock else None,
         )
 
     return make

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Generic, Protocol, Self, TypeVar
 
 from oqron_sql.adapters.isolation import (
     ENVIRONMENT,
@@ -19,15 +19,40 @@ from oqron_sql.contract.async_adapters import AsyncBroker, AsyncLock, AsyncStora
 from oqron_sql.errors import ConfigurationError
 
 T = TypeVar("T")
-Begin = Callable[[], contextlib.AbstractAsyncContextManager[Any]]
+
+
+class Three(Protocol):
+    """A storage, a broker and a lock."""
+
+    @property
+    def storage(self) -> AsyncStorage:
+        """The storage."""
+
+    @property
+    def broker(self) -> AsyncBroker:
+        """The broker."""
+
+    @property
+    def lock(self) -> AsyncLock:
+        """The lock."""
+
+
+class Joining(Protocol):
+    """What three adapters are made of that share one SQL database."""
+
+    def using(self, bind: Any, /) -> Three:
+        """Return the same adapters in the transaction of `bind`."""
+
+    def transaction(self) -> contextlib.AbstractAsyncContextManager[Three]:
+        """Open a transaction."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Adapters:
     """A storage, a broker and a lock.
 
-    `closing` has whatever was opened for them, and `begin` opens a transaction in the SQL database
-    that storage and broker share, if they do; both are the factories' to give.
+    `closing` has whatever was opened for them, `joining` the SQL database that they share, if they
+    do; both are the factories' to give.
     """
 
     storage: AsyncStorage
@@ -35,7 +60,7 @@ class Adapters:
     lock: AsyncLock
     _: dataclasses.KW_ONLY
     closing: contextlib.AsyncExitStack | None = dataclasses.field(default=None, repr=False)
-    begin: Begin | None = dataclasses.field(default=None, repr=False)
+    joining: Joining | None = dataclasses.field(default=None, repr=False)
 
     async def close(self) -> None:
         """Close whatever was opened for the adapters, once; what was given open stays so."""
@@ -49,29 +74,32 @@ class Adapters:
         await self.close()
 
     def using(self, bind: Any) -> Adapters:
-        """Return the adapters with storage and broker in the transaction of `bind`.
+        """Return the same adapters in the transaction of `bind`, which the host commits.
 
-        `bind` is the host's AsyncSession, AsyncConnection or the like. The lock stays outside: a
-        lock that nobody sees before the commit is none.
+        `bind` is the host's AsyncSession, AsyncConnection or the like.
 
         Raises:
-            ConfigurationError: the storage or the broker does not live in a SQL database.
+            ConfigurationError: the adapters do not share a SQL database.
         """
-        return Adapters(_using(self.storage, bind), _using(self.broker, bind), self.lock)
+        three = self._shared().using(bind)
+        return Adapters(three.storage, three.broker, three.lock)
 
     @contextlib.asynccontextmanager
     async def transaction(self) -> AsyncIterator[Adapters]:
-        """Open a transaction: what its storage and broker do is committed together, or not at all.
+        """Open a transaction: what is done with the adapters it gives is all committed, or none.
 
         Raises:
-            ConfigurationError: storage and broker do not share a SQL database.
+            ConfigurationError: the adapters do not share a SQL database.
         """
-        if self.begin is None:
+        async with self._shared().transaction() as three:
+            yield Adapters(three.storage, three.broker, three.lock)
+
+    def _shared(self) -> Joining:
+        if self.joining is None:
             raise ConfigurationError(
-                'a transaction needs storage and broker in one SQL database, as in mode "db"'
+                'a transaction needs all adapters in one SQL database, as in mode "db"'
             )
-        async with self.begin() as bind:
-            yield self.using(bind)
+        return self.joining
 
 
 def isolate(adapters: Adapters, project: str = PROJECT, environment: str = ENVIRONMENT) -> Adapters:
@@ -85,11 +113,35 @@ def isolate(adapters: Adapters, project: str = PROJECT, environment: str = ENVIR
         InvalidName: `project` or `environment` is not a name.
     """
     scope = Scope(project, environment)
+    joining = adapters.joining and IsolatedJoining(adapters.joining, scope)
     return dataclasses.replace(
-        adapters,
-        storage=IsolatedStorage(adapters.storage, scope),
-        broker=IsolatedBroker(adapters.broker, scope),
-        lock=IsolatedLock(adapters.lock, scope),
+        _isolated(adapters, scope), closing=adapters.closing, joining=joining
+    )
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class IsolatedJoining:
+    """Keeps to the scope in transactions too."""
+
+    base: Joining
+    scope: Scope
+
+    def using(self, bind: Any, /) -> Adapters:
+        """Return the same adapters in the transaction of `bind`."""
+        return _isolated(self.base.using(bind), self.scope)
+
+    @contextlib.asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Adapters]:
+        """Open a transaction."""
+        async with self.base.transaction() as three:
+            yield _isolated(three, self.scope)
+
+
+def _isolated(three: Three, scope: Scope) -> Adapters:
+    return Adapters(
+        IsolatedStorage(three.storage, scope),
+        IsolatedBroker(three.broker, scope),
+        IsolatedLock(three.lock, scope),
     )
 
 
@@ -122,13 +174,3 @@ class Opening(Generic[T]):
     async def close(self) -> None:
         """Close what was opened, once; what was given open stays so."""
         await self._closing.aclose()
-
-
-def _using(adapter: Any, bind: Any) -> Any:
-    if isinstance(adapter, IsolatedStorage | IsolatedBroker):
-        return type(adapter)(_using(adapter.base, bind), adapter.scope)
-    using = getattr(adapter, "using", None)
-    if using is None:
-        kind = type(adapter).__name__
-        raise ConfigurationError(f"{kind} lives in no SQL database and cannot join a transaction")
-    return using(bind)

@@ -90,9 +90,13 @@ def check_query(
         PayloadError: a value to compare with is none that JSON can carry.
     """
     for condition in where:
+        if not isinstance(condition, Where):
+            raise InvalidInput("where", condition, "must be conditions like Where('n', '$gt', 1)")
         if condition.op not in COMPARISONS:
             raise InvalidInput("op", condition.op, f"must be one of {', '.join(COMPARISONS)}")
     if order_by is not None:
+        if not isinstance(order_by, OrderBy):
+            raise InvalidInput("order_by", order_by, "must be an order like OrderBy('n', 'desc')")
         check_field(order_by.field)
         if order_by.direction not in DIRECTIONS:
             raise InvalidInput("direction", order_by.direction, 'must be "asc" or "desc"')

@@ -1,4 +1,4 @@
-"""The conformance kit: what a store must do, to be run by whoever writes one.
+"""The conformance kits: what a store or an adapter must do, to be run by whoever writes one.
 
 Name a harness in `conftest.py` that opens your store, connected and empty, with metrics on:
 
@@ -26,6 +26,9 @@ A blocking store is wrapped: `self.keep(awaited(MyStore("…")))`. What a store 
 `missing` with the reason; the tests that need it are then skipped, and a name that is not one of
 `CAPABILITIES` fails. The kit needs pytest, pytest-asyncio and, for the tests of wrong clocks,
 time-machine.
+
+For a storage, a broker or a lock there is `AdapterHarness` in the same manner, and
+`oqron_sql.testing.adapters`; a blocking one is wrapped by `create_storage` and the like.
 """
 
 import pytest

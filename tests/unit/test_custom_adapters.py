@@ -156,6 +156,23 @@ async def test_a_claim_of_somebody_who_gave_up_is_handed_back() -> None:
     assert bare.counts("queue").waiting == 1
 
 
+async def test_giving_up_is_heard_though_the_call_fails() -> None:
+    began, go_on = threading.Event(), threading.Event()
+
+    def acquire(*args: Any) -> int:
+        began.set()
+        go_on.wait(10)
+        raise LookupError("too late")
+
+    lock = create_lock({**functions(MemoryLock()), "acquire": acquire})
+    task = asyncio.create_task(lock.acquire("key", "me", MINUTE))
+    await asyncio.to_thread(began.wait, 10)
+    task.cancel()
+    go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
 async def test_handlers_of_a_blocking_broker_are_checked_and_stopped() -> None:
     broker, heard = create_broker(MemoryBroker()), list[Any]()
 

@@ -159,6 +159,17 @@ async def test_threads_and_coroutines_wake_each_other() -> None:
     await producing
 
 
+async def test_a_claim_that_is_cut_short_wakes() -> None:
+    broker = AsyncMemoryBroker()
+    await broker.publish(QUEUE, "a")
+    await broker.claim(QUEUE, "me", 1, MINUTE)
+    waiting = asyncio.create_task(broker.claim_blocking(QUEUE, "other", MINUTE, MINUTE))
+    await asyncio.sleep(0)
+    await broker.extend_lock("a", "me", timedelta(milliseconds=1), QUEUE)
+    async with asyncio.timeout(5):
+        assert await waiting == "a"
+
+
 async def test_handlers_of_both_shells_hear_each_other() -> None:
     data = MemoryQueues()
     blocking, awaiting = MemoryBroker(data), AsyncMemoryBroker(data)

@@ -9,6 +9,7 @@ from oqron_sql.testing.adapters.steps import (
     BROKER,
     HOUR,
     MINUTE,
+    NOW,
     OTHER,
     SECOND,
     claim,
@@ -84,6 +85,19 @@ async def test_what_is_handed_back_for_later_waits(
     await broker.nack(BROKER, "a", SECOND, 4)
     await harness.advance(MINUTE)
     assert await claim(broker, strategy="priority") == ["d", "c", "a"]
+
+
+@needs("movable_clock")
+async def test_handing_back_for_later_gives_up_the_head(
+    broker: AsyncBroker, harness: AdapterHarness
+) -> None:
+    await publish(broker, "a", "b")
+    for delay in (NOW, SECOND):
+        await broker.nack(BROKER, await take(broker), delay)
+    await harness.advance(MINUTE)
+    await publish(broker, "c")
+    assert await claim(broker, 1, "lifo") == ["c"]
+    assert await claim(broker) == ["b", "a"]
 
 
 async def test_what_is_not_claimed_stays_as_it_is(broker: AsyncBroker) -> None:

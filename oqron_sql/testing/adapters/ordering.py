@@ -137,7 +137,7 @@ async def test_pages_are_cut_after_filtering(storage: AsyncStorage) -> None:
 
 async def test_a_page_that_cannot_be_is_refused(storage: AsyncStorage) -> None:
     """[S5]"""
-    wrong: Any = OrderBy("v", "up"), OrderBy("v", "asc", "text")  # type: ignore[arg-type]  # tested
+    wrong: Any = "v", OrderBy("v", "up"), OrderBy("v", "asc", "text")  # type: ignore[arg-type]  # tested
     for asked in ({"limit": -1}, {"offset": -1}, {"limit": True}, {"limit": 1.5}):
         with pytest.raises(InvalidInput):
             await storage.list(SPACE, **asked)

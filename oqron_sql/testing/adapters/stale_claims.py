@@ -155,6 +155,12 @@ async def test_handing_back_answers_a_publication(broker: AsyncBroker) -> None:
     assert again.deliveries == 2
     assert await broker.ack(BROKER, again) is True
     assert await broker.size(BROKER) == 0
+    await publish(broker, "b")
+    held = await take(broker)
+    await publish(broker, "b")
+    await broker.nack(BROKER, held)
+    assert await broker.ack(BROKER, "b") is True
+    assert await broker.size(BROKER) == 0
 
 
 @needs("movable_clock")

@@ -7,6 +7,7 @@ import difflib
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from oqron_sql.adapters.isolation import IsolatedBroker
 from oqron_sql.contract.async_adapters import AsyncBroker, AsyncLock, AsyncStorage
 from oqron_sql.errors import InvalidAdapter
 
@@ -19,7 +20,8 @@ CAPABILITIES: Mapping[str, tuple[str, ...]] = {
 
 def capabilities(broker: AsyncBroker) -> frozenset[str]:
     """Return which of `CAPABILITIES` the broker has; every built-in one has all."""
-    broker = getattr(broker, "base", broker)  # isolation passes on what is there
+    while isinstance(broker, IsolatedBroker):  # which passes on what is there
+        broker = broker.base
     return frozenset(
         name
         for name, methods in CAPABILITIES.items()
