@@ -21,7 +21,9 @@ AT_ONCE = 100  # as its command line has it
 PATIENCE = 5.0  # seconds; it ends when its blocking read does
 
 
-async def drain(task: Task, profiler: Profiler, kind: type[Any]) -> Sample:
+async def drain(
+    task: Task, profiler: Profiler, kind: type[ListQueueBroker | RedisStreamBroker]
+) -> Sample:
     """Work off `jobs` tasks: a stream, which is acknowledged, or a list, which is not."""
     ledger, meter = Ledger(), Meter(task.server_pid)
     broker = kind(task.url)
@@ -80,7 +82,7 @@ async def wake(task: Task, profiler: Profiler) -> Sample:
     return sample
 
 
-async def _left(url: str, kind: type[Any]) -> int:
+async def _left(url: str, kind: type[object]) -> int:
     """Return how many tasks are left, once none is being acknowledged any more."""
     async with aioredis.Redis.from_url(url) as client:
         if kind is ListQueueBroker:

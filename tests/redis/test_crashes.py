@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
+import pytest
 import redis
 
 from oqron_sql.contract.adapters import Message
@@ -82,6 +83,24 @@ async def test_the_server_is_killed() -> None:
             await asyncio.wait_for(is_heard(), 20)
             with redis.Redis(port=server.port) as client:
                 assert violations([client]) == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "kept"),
+    [({}, False), ({"appendonly": "yes", "appendfsync": "everysec"}, True)],
+    ids=["nothing", "everysec"],
+)
+async def test_what_a_killed_server_keeps(settings: dict[str, str], kept: bool) -> None:
+    """The process, not the machine: what was handed to the operating system survives it."""
+    with installed(), servers.redis(settings) as server:
+        async with RedisConnection(server.url("redis")) as connection:
+            broker = AsyncRedisBroker(connection)
+            ids = [f"id-{n}" for n in range(200)]
+            for each in ids:
+                await broker.publish("queue", each)
+            server.kill9()
+            await asyncio.to_thread(server.start)
+            assert await broker.claim("queue", "me", 300, MINUTE) == (ids if kept else [])
 
 
 async def killed_while_publishing(broker: AsyncRedisBroker, server: Server) -> int:
