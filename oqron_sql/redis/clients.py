@@ -8,12 +8,12 @@ from typing import Any
 import redis.asyncio as aioredis
 from redis.asyncio.cluster import RedisCluster
 from redis.asyncio.retry import Retry
-from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
+from redis.backoff import NoBackoff
 
 from oqron_sql.errors import ConfigurationError
 
 TIMEOUT = 5.0
-ATTEMPTS = 6
+LOOKS = 3
 # What a pool adds to the arguments it was given, and what would repeat or end a read that lasts.
 _NOT_COPIED = ("maint_notifications", "orig_", "himport_", "retry", "socket_timeout")
 
@@ -21,13 +21,13 @@ _NOT_COPIED = ("maint_notifications", "orig_", "himport_", "retry", "socket_time
 def for_commands(url: str, *, cluster: bool = False) -> Any:
     """Return a client for `url`, whose own options (`?socket_timeout=10`) count.
 
-    It sends again what got no reply, for some seconds: every script can bear it.
+    It sends nothing again by itself, except that the client of a cluster looks for a key elsewhere.
 
     Raises:
         ConfigurationError: redis-py does not understand the URL.
     """
     made = RedisCluster if cluster else aioredis.Redis
-    retry = Retry(ExponentialWithJitterBackoff(cap=1.0, base=0.05), ATTEMPTS)
+    retry = Retry(NoBackoff(), LOOKS if cluster else 0)
     options: dict[str, Any] = {"socket_timeout": TIMEOUT, "socket_connect_timeout": TIMEOUT}
     try:
         return made.from_url(url, retry=retry, **options)

@@ -6,11 +6,12 @@ import asyncio
 import contextlib
 import itertools
 import os
-from collections.abc import Coroutine, Iterator
-from typing import Any, Self
+import random
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any, Self, TypeVar
 
+from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import NoPermissionError, RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from oqron_sql.contract.checks import check_name
@@ -24,6 +25,11 @@ from oqron_sql.redis.script import Script
 
 PREFIX = "oqron"
 AT_ONCE = 16
+ATTEMPTS = 7
+SHORTEST_PAUSE, LONGEST_PAUSE = 0.05, 1.0  # seconds between them
+UNREACHABLE = (RedisConnectionError, RedisTimeoutError, OSError)
+
+R = TypeVar("R")
 
 
 class RedisConnection:
@@ -74,11 +80,7 @@ class RedisConnection:
         if self._closed:
             raise StoreClosed("after close()")
         with _failing("connecting", changes=False):
-            if (
-                self._url
-                and not clients.is_cluster(self._client)
-                and await self._leads_to_cluster()
-            ):
+            if self._url and (await self._send(self._leads_to_cluster))[0]:
                 await self._client.aclose()
                 self._client = clients.for_commands(self._url, cluster=True)
             await check_server(self._client, allow_eviction=self._allow_eviction)
@@ -107,17 +109,13 @@ class RedisConnection:
         """Run one command of Redis that may be sent again as often as one likes."""
         self.check_open()
         with _failing(str(args[0]), changes=changes):
-            async with self._turns:
-                return await self._client.execute_command(*args)
+            reply, _ = await self._send(lambda: self._client.execute_command(*args))
+            return reply
 
     async def run(self, script: Script, keys: tuple[str, ...], *args: Any) -> Any:
         """Run a script that may be sent again as often as one likes."""
-        self.check_open()
-        request = f"{self._name}:{next(self._numbers)}:"
-        given = (micros(self.clock.offset), request, *args)
-        with _failing(script.name, changes=script.changes):
-            async with self._turns:
-                return await script.run(self._client, keys, given)
+        reply, _ = await self._run(script, keys, args)
+        return reply
 
     async def run_once(self, script: Script, base: str, keys: tuple[str, ...], *args: Any) -> Any:
         """Run a script that is carried out once, however often the client sends it.
@@ -126,8 +124,10 @@ class RedisConnection:
         this connection had requests about `base` under way at a time.
         """
         slot = self._free_slots.pop() if self._free_slots else next(self._slots)
-        reply = await self.run(script, (*keys, f"{base}:request:{self._name}:{slot}"), *args)
-        self._free_slots.append(slot)  # not after a failure: the request may be still on its way
+        keys = (*keys, f"{base}:request:{self._name}:{slot}")
+        reply, was_sent_again = await self._run(script, keys, args)
+        if not was_sent_again:  # or it may be still on its way, as it is after a failure
+            self._free_slots.append(slot)
         return reply
 
     def check_open(self) -> None:
@@ -145,6 +145,33 @@ class RedisConnection:
         self._chores.add(task)
         task.add_done_callback(self._chores.discard)
         return task
+
+    async def _run(
+        self, script: Script, keys: tuple[str, ...], args: tuple[Any, ...]
+    ) -> tuple[Any, bool]:
+        self.check_open()
+        request = f"{self._name}:{next(self._numbers)}:"
+        given = (micros(self.clock.offset), request, *args)
+        with _failing(script.name, changes=script.changes):
+            return await self._send(lambda: script.run(self._client, keys, given))
+
+    async def _send(self, request: Callable[[], Coroutine[Any, Any, R]]) -> tuple[R, bool]:
+        """Return the reply to a request, and whether it was sent more than once.
+
+        With a client of ours it is sent again and again for some seconds, if need be. A client of
+        the host's does about a lost reply what the host has told it.
+        """
+        attempts = ATTEMPTS if self._url else 1
+        for attempt in itertools.count(1):
+            try:
+                async with self._turns:
+                    return await request(), attempt > 1
+            except UNREACHABLE as error:
+                if attempt == attempts or isinstance(error, AuthenticationError):
+                    raise
+            pause = min(LONGEST_PAUSE, SHORTEST_PAUSE * 2**attempt)
+            await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - no secret
+        raise AssertionError("the last attempt returns or fails")
 
     async def _leads_to_cluster(self) -> bool:
         try:
@@ -170,7 +197,7 @@ async def connect(
 def _failing(operation: str, *, changes: bool) -> Iterator[None]:
     try:
         yield
-    except (RedisConnectionError, RedisTimeoutError, OSError) as error:
+    except UNREACHABLE as error:
         raise StoreUnavailable(operation, unknown=changes) from error
     except RedisError as error:  # an answer: it was refused, and nothing was changed
         raise StoreUnavailable(operation) from error
