@@ -32,10 +32,12 @@ from oqron_sql.redis.claiming import Claiming
 from oqron_sql.redis.connection import RedisConnection
 from oqron_sql.redis.gathering import Gathering
 from oqron_sql.redis.queue import Queue
+from oqron_sql.redis.script import Script
 
 if TYPE_CHECKING:
     from oqron_sql.contract.async_adapters import AsyncBroker
 
+BROADCAST = Script("request", "broadcast")
 logger = logging.getLogger("oqron_sql")
 
 
@@ -165,8 +167,8 @@ class AsyncRedisBroker:
         """Send `message`, as JSON, to whoever subscribes to the channel now, in any process."""
         check_name("channel", channel)
         text = codec.dumps(message, MESSAGE_BYTES)
-        over = keys.channel(self._connection.prefix, channel)
-        await self._connection.command("PUBLISH", over, text, changes=True)
+        base = keys.base(self._connection.prefix, "channel", channel)
+        await self._connection.run_once(BROADCAST, base, (), base, text)
 
     async def subscribe(self, channel: str, handler: Handler) -> Callable[[], Later[None]]:
         """Call `handler` with each message; return what ends that, and may be called again."""
@@ -174,7 +176,7 @@ class AsyncRedisBroker:
         check_handler(handler)
         self._connection.check_open()
         listener = self._connection.listener
-        over = keys.channel(self._connection.prefix, channel)
+        over = keys.base(self._connection.prefix, "channel", channel)
 
         def hear(text: str | None) -> None:
             if text is None:

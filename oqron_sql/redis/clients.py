@@ -52,6 +52,22 @@ def for_listening(client: Any) -> Any:
     return aioredis.Redis.from_pool(pool)
 
 
+def checked(client: Any) -> Any:
+    """Return a client that a host has passed, if it can be used.
+
+    Raises:
+        ConfigurationError: it is none of redis.asyncio's, or its texts are not in UTF-8.
+    """
+    if not isinstance(client, aioredis.Redis | RedisCluster):
+        raise ConfigurationError(
+            f"Redis must be given by its URL or as a client of redis.asyncio, not as a "
+            f"{type(client).__module__}.{type(client).__qualname__}"
+        )
+    if client.get_encoder().encoding.lower().replace("-", "") != "utf8":
+        raise ConfigurationError("the Redis client must have encoding='utf-8'")
+    return client
+
+
 def is_cluster(client: Any) -> bool:
     """Whether it is the client of a cluster."""
     return isinstance(client, RedisCluster)

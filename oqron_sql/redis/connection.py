@@ -40,7 +40,7 @@ class RedisConnection:
     one more connection, which is always our own.
 
     Raises:
-        ConfigurationError: the URL cannot be read, or the prefix has braces in it.
+        ConfigurationError: the URL, the client or the prefix cannot be used.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class RedisConnection:
         self.clock = clock or Clock()
         self._allow_eviction = allow_eviction
         self._url = server if isinstance(server, str) else None
-        self._client = clients.for_commands(server) if isinstance(server, str) else server
+        self._client = clients.for_commands(server) if self._url else clients.checked(server)
         self.listener = Listener(lambda: clients.for_listening(self._client))
         self._is_open = self._closed = False
         self._turns = asyncio.Semaphore(AT_ONCE)

@@ -19,11 +19,6 @@ def base(prefix: str, kind: str, name: str) -> str:
     return f"{prefix}:{kind}:{{{name.translate(_ESCAPES)}}}"
 
 
-def channel(prefix: str, name: str) -> str:
-    """Return the channel that messages to subscribers go over."""
-    return f"{prefix}:channel:{name}"
-
-
 def micros(span: timedelta) -> int:
     """Return a span in whole microseconds."""
     return span // timedelta(microseconds=1)

@@ -102,8 +102,9 @@ class Listener:
                         await pubsub.subscribe(*self._heard)
                     await self._read(pubsub)
             except (RedisError, OSError) as error:
+                level = logging.DEBUG if pause else logging.WARNING  # once is enough
+                logger.log(level, "Redis cannot be heard: %s; listening again soon", error)
                 pause = min(LONGEST_PAUSE, 2 * pause + 0.05)
-                logger.warning("Redis cannot be heard: %s; listening again soon", error)
             finally:
                 self._pubsub = None
                 for event in self._confirmed.values():

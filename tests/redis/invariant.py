@@ -11,12 +11,13 @@ from typing import Any
 
 import redis
 
-KEY = re.compile(r"(?s)(.*):(broker|store|lock):\{([^{}]*)\}(?::(.*))?")
+KEY = re.compile(r"(?s)(.*):(broker|store|lock|channel):\{([^{}]*)\}(?::(.*))?")
 STATES = ("waiting", "handed_back", "delayed", "claimed")
 PARTS = {
     "broker": {"ids", *STATES, "ranked", "paused", "last", "request"},
     "store": {"documents", "times", "last", "request"},
     "lock": {""},
+    "channel": {"request"},
 }
 # Instants do not survive cjson, which writes fourteen digits.
 DECODE = """

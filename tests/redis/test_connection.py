@@ -72,6 +72,15 @@ async def test_a_clients_owner_keeps_it(
         assert await client.ping()
 
 
+def test_what_is_no_client_is_refused(server: Server) -> None:
+    with redis.Redis(port=server.port) as blocking:
+        for wrong in (blocking, None, 7):
+            with pytest.raises(ConfigurationError, match=r"redis\.asyncio"):
+                RedisConnection(wrong)
+    with pytest.raises(ConfigurationError, match="utf-8"):
+        RedisConnection(aioredis.Redis(encoding="latin-1"))
+
+
 async def test_it_is_used_between_opening_and_closing(
     harness: RedisHarness, server: Server
 ) -> None:

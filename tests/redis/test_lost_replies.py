@@ -18,6 +18,7 @@ from oqron_sql.redis import (
     AsyncRedisLock,
     AsyncRedisStorage,
     RedisConnection,
+    broker,
     lock,
     namespace,
     queue,
@@ -116,6 +117,22 @@ class HandingBack(Case):
         await at.broker.extend_lock("a", "other", MINUTE, Q)
 
 
+class Broadcasting(Case):
+    script, expected = broker.BROADCAST, None
+
+    async def before(self, at: Scene) -> None:
+        self.heard: list[Any] = []
+        await at.broker.subscribe("news", self.heard.append)
+
+    async def call(self, at: Scene) -> Any:
+        await at.broker.broadcast("news", "first")
+        return await at.broker.broadcast("news", "second")
+
+    async def after(self, at: Scene) -> None:
+        await until(lambda: "second" in self.heard)
+        assert self.heard == ["first", "second"]
+
+
 class SavingIfAbsent(Case):
     script, expected = namespace.SAVE, True
 
@@ -197,7 +214,7 @@ class Releasing(Case):
 
 
 CASES: list[type[Case]] = [
-    *(Publishing, Claiming, WaitingToClaim, Acknowledging, HandingBack),
+    *(Publishing, Claiming, WaitingToClaim, Acknowledging, HandingBack, Broadcasting),
     *(SavingIfAbsent, Saving, Incrementing, Pruning, Deleting, Acquiring, Releasing),
 ]
 
