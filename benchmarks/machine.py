@@ -18,6 +18,9 @@ PACKAGES = (
     "uvloop",
     "pgqueuer",
     "huey",
+    "redis",
+    "taskiq",
+    "taskiq-redis",
 )
 
 

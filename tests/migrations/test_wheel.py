@@ -16,6 +16,7 @@ FILES = (
     "oqron_sql/migrations/env.py",
     "oqron_sql/migrations/script.py.mako",
     "oqron_sql/migrations/versions/0001_initial.py",
+    "oqron_sql/redis/scripts/claim.lua",
 )
 PROGRAM = """
 import sqlalchemy, oqron_sql

@@ -21,6 +21,7 @@ RUFF = ("-m", "ruff", "check", "--no-cache", "--select=TID251", "oqron_sql")
 IMPORT_RULES = {
     "layers point one way": ("contract", "import oqron_sql.queries"),
     "memory and the contract know no SQL": ("memory", "import sqlalchemy"),
+    "the Redis adapters know no SQL": ("redis", "import sqlalchemy"),
     "queries and tables know what a dialect answers, never a dialect": (
         "queries",
         "from oqron_sql.dialects import postgresql",
