@@ -33,6 +33,7 @@ from oqron_sql.contract.options import (
     Repeat,
 )
 from oqron_sql.contract.store import Store
+from oqron_sql.contract.waking import Wakeup, Waking
 
 __all__ = [
     "AsyncStore",
@@ -64,6 +65,8 @@ __all__ = [
     "Settled",
     "Store",
     "StoreEvent",
+    "Wakeup",
+    "Waking",
     "hash_payload",
     "new_id",
     "new_job",
