@@ -67,6 +67,10 @@ class BaseStore:
         """Stop calling `callback`, or every callback of `queue`."""
         self._shell.subscribers.unsubscribe(queue, callback)
 
+    def has_subscribers(self, queue: str) -> bool:
+        """Whether an event of `queue` would reach anybody here."""
+        return self._shell.subscribers.any(queue)
+
     def _connect(self) -> None:
         """Check the server and bring the tables to head, unless a host's transaction is used."""
         shell, names = self._shell, self._shell.settings.tables

@@ -141,6 +141,14 @@ class ClaimLost(OqronError):
         self.broker, self.message_id, self.consumer = broker, message_id, consumer
 
 
+class GroupFull(OqronError):
+    """As many jobs of a group wait as its options allow; nothing was saved. Try again later."""
+
+    def __init__(self, queue: str, group: str, max_size: int) -> None:
+        super().__init__(f"group {group!r} of queue {queue!r} is full: {max_size} jobs wait in it")
+        self.queue, self.group, self.max_size = queue, group, max_size
+
+
 class QueueActive(OqronError):
     """The queue cannot be obliterated while jobs run in it."""
 

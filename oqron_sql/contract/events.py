@@ -64,6 +64,10 @@ class Subscribers:
         else:
             self._callbacks.get(queue, {}).pop(callback, None)
 
+    def any(self, queue: str) -> bool:
+        """Whether there is a callback for events of `queue`."""
+        return bool(self._callbacks.get(queue))
+
     def clear(self) -> None:
         """Forget every callback."""
         self._callbacks.clear()

@@ -50,6 +50,7 @@ class Tables:
     takes: Table
     tallies: Table
     metrics: Table
+    retention: Table
 
 
 def check_identifier(kind: str, value: str) -> str:
@@ -204,6 +205,19 @@ def build(metadata: MetaData, prefix: str = DEFAULT_PREFIX, schema: str | None =
             Column("min_process_ms", BigInteger, nullable=False),
             Column("max_process_ms", BigInteger, nullable=False),
             index("metrics_period", "granularity", "period_start"),
+        ),
+        # When a finished job is to go, or as one of how many it is kept; none for most jobs.
+        retention=table(
+            "retention",
+            Column("id", Serial, primary_key=True, autoincrement=True),
+            Column("queue_name", Key, nullable=False),
+            Column("state", String(16), nullable=False),
+            Column("most", Integer),
+            Column("expires_at", Timestamp),
+            Column("job_seq", BigInteger, nullable=False),
+            Column("lease", BigInteger, nullable=False),
+            index("retention_due", "queue_name", "expires_at", where="expires_at IS NOT NULL"),
+            index("retention_line", "queue_name", "state", "most", "id", where="most IS NOT NULL"),
         ),
     )
 
