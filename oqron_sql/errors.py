@@ -101,6 +101,14 @@ class JobNotFound(OqronError):
         self.queue, self.job_id = queue, job_id
 
 
+class JobFailed(OqronError):
+    """The job whose result was waited for has failed; `reason` says why."""
+
+    def __init__(self, queue: str, job_id: str, reason: str) -> None:
+        super().__init__(f"job {job_id!r} of queue {queue!r} failed: {reason}")
+        self.queue, self.job_id, self.reason = queue, job_id, reason
+
+
 class InvalidJobState(OqronError):
     """The job is in a state that does not allow what was asked; nothing was changed.
 
@@ -157,6 +165,14 @@ class QueueActive(OqronError):
             f"queue {queue!r}: active jobs exist ({active}); wait for them or pass force=True"
         )
         self.queue, self.active = queue, active
+
+
+class GiveUp(OqronError):
+    """Raised by a handler: the job has failed for good, whatever attempts are left."""
+
+
+class Interrupted(BaseException):
+    """Raised in a handler that runs in a thread, to end it; clean up and let it pass."""
 
 
 # -- what became of the database ---------------------------------------------------------------

@@ -285,8 +285,8 @@ class Eventing(Protocol):
     def unsubscribe(self, queue: str, callback: Callback | None = None) -> None:
         """Stop calling `callback`, or every callback of `queue`."""
 
-    def has_subscribers(self, queue: str) -> bool:
-        """Whether an event of `queue` would reach anybody here; else none need be made."""
+    def has_subscribers(self, queue: str, *, besides: Callback | None = None) -> bool:
+        """Whether an event of `queue` would reach any callback `besides` one; else make none."""
 
 
 class Publishing(Protocol):

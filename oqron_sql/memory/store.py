@@ -72,9 +72,9 @@ class _Shell:
         """Stop calling `callback`, or every callback of `queue`."""
         self._subscribers.unsubscribe(queue, callback)
 
-    def has_subscribers(self, queue: str) -> bool:
-        """Whether an event of `queue` would reach anybody here."""
-        return self._subscribers.any(queue)
+    def has_subscribers(self, queue: str, *, besides: Callback | None = None) -> bool:
+        """Whether an event of `queue` would reach any callback `besides` one."""
+        return self._subscribers.any(queue, besides)
 
 
 class MemoryStore(_Shell):

@@ -30,6 +30,8 @@ async def test_it_is_known_whether_anybody_listens(store: AsyncStore) -> None:
     assert not store.has_subscribers(QUEUE)
     store.subscribe(QUEUE, callback)
     assert store.has_subscribers(QUEUE)
+    assert store.has_subscribers(QUEUE, besides=print)
+    assert not store.has_subscribers(QUEUE, besides=callback)
     assert not store.has_subscribers("elsewhere")
     store.unsubscribe(QUEUE, callback)
     assert not store.has_subscribers(QUEUE)
