@@ -10,6 +10,7 @@ from benchmarks.questions import (
     save_mariadb,
     save_postgresql,
     save_sqlite,
+    worker_postgresql,
 )
 
 QUESTIONS: dict[str, Question] = {
@@ -21,6 +22,7 @@ QUESTIONS: dict[str, Question] = {
         save_postgresql.QUESTION,
         save_sqlite.QUESTION,
         save_mariadb.QUESTION,
+        worker_postgresql.QUESTION,
     )
 }
 

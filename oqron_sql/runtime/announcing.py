@@ -20,9 +20,13 @@ class Announcer:
         self._parents: set[tuple[str, str]] = set()
         self._task: asyncio.Task[None] | None = None
 
+    def listened(self) -> bool:
+        """Whether anybody listens to the worker's queue."""
+        return self._store.has_subscribers(self._queue, besides=self._besides)
+
     def tell(self, kind: EventType, job_id: str, data: Any = None) -> None:
         """Tell something of a job of the worker's queue."""
-        if self._store.has_subscribers(self._queue, besides=self._besides):
+        if self.listened():
             self._events.append(
                 StoreEvent(type=kind, queue_name=self._queue, job_id=job_id, data=data)
             )

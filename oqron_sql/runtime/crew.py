@@ -63,6 +63,7 @@ class Crew:
             concurrency=plan.concurrency,
             report=self._finisher.report,
             tell=tell,
+            listened=self._announcer.listened,
         )
         self._fetcher = Fetcher(store, plan, self._floor, largest=handlers.largest)
         self._lookout = Lookout(
@@ -174,7 +175,7 @@ class Crew:
 
     def _settled(self, ends: Sequence[End], settled: Sequence[Settled]) -> None:
         """Let go of jobs whose end is recorded, and see to what follows from it."""
-        loud = self._store.has_subscribers(self._plan.queue, besides=self._hear)
+        loud = self._announcer.listened()
         for (attempt, outcome), result in zip(ends, settled, strict=True):
             self._floor.held.discard(attempt)
             if result.state is None:

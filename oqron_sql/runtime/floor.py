@@ -41,6 +41,7 @@ class Floor:
         concurrency: int,
         report: Report,
         tell: Tell,
+        listened: Callable[[], bool],
     ) -> None:
         self.held: set[Attempt] = set()
         """Every attempt until its end is recorded: whose leases are to be kept."""
@@ -54,7 +55,8 @@ class Floor:
         """Whether no more jobs are to begin."""
         self._concurrency = self._free = concurrency
         self._handlers, self._strategies, self._notebook = handlers, strategies, notebook
-        self._report, self._tell = report, tell
+        self._report, self._tell, self._listened = report, tell, listened
+        self._loud = False
         self._loop = asyncio.get_running_loop()
         self._threads = Threads(concurrency)
         self._deadlines: Deadlines[Attempt] = Deadlines(partial(self.stop, reason=Stop.TIMED_OUT))
@@ -71,6 +73,7 @@ class Floor:
             attempt = Attempt(job, self._notebook, entry, asked_at, lease)
             self.held.add(attempt)
             self.ready.append(attempt)
+        self._loud = self._listened()
         self._fill()
 
     def withdraw(self) -> None:
@@ -146,7 +149,8 @@ class Floor:
             timeout = attempt.job.opts.timeout
             if timeout is not None:
                 attempt.deadline = self._deadlines.set(attempt, timeout.total_seconds())
-            self._tell(EventType.JOB_ACTIVE, attempt.job.id, None)
+            if self._loud:
+                self._tell(EventType.JOB_ACTIVE, attempt.job.id, None)
         if isinstance(running, ThreadCall):
             self._threads.submit(running)
 

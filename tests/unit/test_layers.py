@@ -21,6 +21,7 @@ RUFF = ("-m", "ruff", "check", "--no-cache", "--select=TID251", "oqron_sql")
 IMPORT_RULES = {
     "layers point one way": ("contract", "import oqron_sql.queries"),
     "the memory store and the contract know no SQL": ("memory", "import sqlalchemy"),
+    "the runtime knows the contract and nothing else": ("runtime", "import oqron_sql.memory"),
     "queries and tables know what a dialect answers, never a dialect": (
         "queries",
         "from oqron_sql.dialects import postgresql",
