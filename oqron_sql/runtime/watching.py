@@ -19,6 +19,8 @@ from oqron_sql.errors import JobFailed, JobNotFound
 
 FIRST_PAUSE = 0.01
 LONGEST_PAUSE = 1.0
+LAST_PAUSE = 0.1
+"""How many seconds the news of an end may take that removed the job."""
 _ENDS = (EventType.JOB_COMPLETED, EventType.JOB_FAILED)
 
 
@@ -32,6 +34,7 @@ class Watch:
         self._timeout = timeout
         self._deadline = None if timeout is None else time.monotonic() + timeout
         self._end: StoreEvent | None = None
+        self._missed = 0
 
     def hear(self, event: StoreEvent) -> None:
         """Take note of an event, in whatever thread it is told."""
@@ -55,6 +58,14 @@ class Watch:
                 f"job {self.job_id!r} of queue {self.queue!r} did not end within {self._timeout} s"
             )
         return min(pause, left)
+
+    def settles(self, job: Job | None) -> bool:
+        """Whether no more is to be learned than what was seen; that it is gone is seen twice."""
+        if job is not None:
+            return job.state in FINISHED
+        self._missed += 1
+        self.pause = LAST_PAUSE
+        return self._end is not None or self._missed > 1
 
     def result(self, job: Job | None) -> Any:
         """Return what the job came to; None may be one that was not to be kept.
@@ -85,7 +96,7 @@ async def result_of(store: AsyncStore, queue: str, job_id: str, timeout: float |
     watch = Watch(queue, job_id, timeout)
     async with aclosing(_looks(store, watch)) as looks:
         async for job in looks:
-            if job is None or job.state in FINISHED:
+            if watch.settles(job):
                 return watch.result(job)
     raise AssertionError("unreachable")
 
@@ -109,7 +120,7 @@ def blocking_result_of(store: Store, queue: str, job_id: str, timeout: float | N
     watch = Watch(queue, job_id, timeout)
     with closing(_blocking_looks(store, watch)) as looks:
         for job in looks:
-            if job is None or job.state in FINISHED:
+            if watch.settles(job):
                 return watch.result(job)
     raise AssertionError("unreachable")
 
