@@ -12,8 +12,8 @@ from oqron_sql.testing import StoreHarness
 from tests.backends import BACKENDS, Backends
 from tests.conftest import installed
 
-# A twin of the store is itself, the same engine, an engine of its own, or there is none.
-FAMILIES = ("memory", "memory-blocking", "sqlite-thread", "pg-asyncpg", "maria-pymysql-thread")
+# A twin of such a store shares its data, its engine, or has an engine of its own.
+FAMILIES = ("memory", "sqlite-thread", "pg-asyncpg", "maria-pymysql-thread")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
