@@ -30,7 +30,7 @@ class Fetcher:
         """Whether the last fetch got less than it asked for."""
         self.bounded = plan.limits.grouped or plan.limits.max_active is not None
         """Whether active jobs keep others from being fetched."""
-        self._store, self._plan, self._floor, self._largest = store, plan, floor, largest
+        self._store, self._plan, self._floor = store, plan, floor
         # Where a leased job counts for a limit, it had better run.
         self._prefetch = 0 if self.bounded else plan.prefetch
         self._most_held = 2 * (plan.concurrency * largest + self._prefetch)
@@ -71,7 +71,7 @@ class Fetcher:
         floor.few = ahead // 2
         if len(floor.ready) > floor.few:
             return 0
-        wanted = floor.free * self._largest + ahead - len(floor.ready)
+        wanted = int(floor.free * floor.per_call) + ahead - len(floor.ready)
         return min(wanted, self._most_held - len(floor.held), MOST)
 
     def _ahead(self) -> int:

@@ -6,7 +6,7 @@ import asyncio
 import inspect
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -51,6 +51,8 @@ class Floor:
         self.room = asyncio.Event()
         """Set when a job has ended and `few` or fewer are ready to follow."""
         self.few = 0
+        self.per_call = 1.0
+        """How many jobs one call of a handler may take, on the average of those that came last."""
         self.stopped = False
         """Whether no more jobs are to begin."""
         self._concurrency = self._free = concurrency
@@ -66,13 +68,17 @@ class Floor:
         """How many more calls of handlers may run."""
         return self._free
 
-    def admit(self, jobs: Iterable[Job], asked_at: float, lease: float) -> None:
+    def admit(self, jobs: Sequence[Job], asked_at: float, lease: float) -> None:
         """Run `jobs` as slots get free; `lease` seconds were asked for at `asked_at`."""
+        sizes = 0
         for job in jobs:
             entry = self._handlers.find(job.name) or NOBODY
             attempt = Attempt(job, self._notebook, entry, asked_at, lease)
             self.held.add(attempt)
             self.ready.append(attempt)
+            sizes += attempt.entry.size or 1
+        if jobs:
+            self.per_call = sizes / len(jobs)
         self._loud = self._listened()
         self._fill()
 

@@ -42,7 +42,8 @@ class Heartbeat:
     ) -> None:
         self._store, self._queue, self._held, self._stop = store, queue, held, stop
         self._lease, self._span = lease, lease.total_seconds()
-        self._beat = min(BEAT, self._span / 6)
+        self._beat = min(BEAT, self._span / 10)
+        self._margin = self._span / 4  # more than a beat: stopping takes time, too
         self._young = min(YOUNG, self._beat)
         self._call: asyncio.Task[None] | None = None
         self._called_at = 0.0
@@ -101,7 +102,7 @@ class Heartbeat:
         now = time.monotonic()
         attempts = [each for each in list(self._held) if each.stop is not Stop.LEASE_LOST]
         for attempt in attempts:
-            if attempt.lease_end - now < self._span / 6:
+            if attempt.lease_end - now < self._margin:
                 logger.error("the lease of %r could not be extended in time", attempt)
                 self._stop(attempt, Stop.LEASE_LOST)
         if self._call is not None and not self._call.done():

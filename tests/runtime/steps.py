@@ -6,12 +6,14 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import timedelta
 from typing import Any
 
 from oqron_sql import AsyncStore, Context, Queue, Worker
 from oqron_sql.contract import Job, JobState
 
 QUEUE = "mail"
+HOUR, MINUTE, SECOND = timedelta(hours=1), timedelta(minutes=1), timedelta(seconds=1)
 PATIENCE = 10.0
 
 

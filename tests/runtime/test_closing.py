@@ -27,16 +27,18 @@ async def test_closing_waits_for_what_runs_and_hands_back_the_rest(store: AsyncS
     worker.handler("slow")(gate)
     worker.batch_handler("quick", size=10)(lambda contexts: None)
     slow = [("slow", n) for n in range(2)]
-    jobs = await queue.add_bulk([*slow, *(("quick", n) for n in range(8))])
     await worker.start()
+    for warm_up in await queue.add_bulk([("quick", n) for n in range(3)]):
+        await warm_up.result(10)
+    jobs = await queue.add_bulk([*slow, *(("quick", n) for n in range(8))])
     await gate.entered(2)
-    assert await states(store) == {JobState.ACTIVE: 10}
+    assert await states(store) == {JobState.ACTIVE: 10, JobState.COMPLETED: 3}
     closing = asyncio.create_task(worker.close())
     await until(lambda: _only_active(store, 2))
     assert not closing.done()
     gate.open()
     await closing
-    assert await states(store) == {JobState.COMPLETED: 2, JobState.WAITING: 8}
+    assert await states(store) == {JobState.COMPLETED: 5, JobState.WAITING: 8}
     found = await jobs[-1].get()
     assert found is not None
     assert (found.attempts_made, found.lost_count, found.attempt_logs) == (0, 0, [])

@@ -7,7 +7,6 @@ import contextlib
 import threading
 import time
 from collections.abc import AsyncGenerator
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -17,7 +16,10 @@ from oqron_sql.contract import EventType, StoreEvent
 from oqron_sql.testing import StoreHarness
 from tests.runtime.faults import Faulty
 from tests.runtime.steps import (
+    HOUR,
+    MINUTE,
     QUEUE,
+    SECOND,
     Gate,
     ended,
     in_state,
@@ -26,8 +28,6 @@ from tests.runtime.steps import (
     worker_of,
     working,
 )
-
-SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
 
 
 async def test_a_lease_is_kept_while_a_handler_blocks(store: AsyncStore) -> None:
@@ -107,7 +107,7 @@ async def test_a_lost_lease_stops_the_handler(
         await gate.entered()
         await harness.advance(MINUTE)
         await other.recover_lost(QUEUE)
-        (mine,) = await other.fetch_jobs(QUEUE, "other", timedelta(hours=1), 1)
+        (mine,) = await other.fetch_jobs(QUEUE, "other", HOUR, 1)
         await until(lambda: gate.stopped)
         await other.finish_jobs(QUEUE, [Complete(mine, "by another")])
         assert await job.result(10) == "by another"
@@ -127,7 +127,7 @@ async def test_a_result_that_comes_too_late_is_not_recorded(
     async def deaf(context: Context[Any]) -> str:
         await harness.advance(MINUTE)
         await other.recover_lost(QUEUE)
-        await other.fetch_jobs(QUEUE, "other", timedelta(hours=1), 1)
+        await other.fetch_jobs(QUEUE, "other", HOUR, 1)
         context.log("nobody will read this")
         return "too late"
 

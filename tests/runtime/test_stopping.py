@@ -182,8 +182,10 @@ async def test_a_job_that_is_cancelled_before_it_begins_never_does(
     async def note(contexts: Sequence[Context[int]]) -> None:
         quick.extend(each.data for each in contexts)
 
-    _, *jobs = await queue.add_bulk([("slow", None), *(("quick", n) for n in range(5))])
     async with working(worker):
+        for warm_up in await queue.add_bulk([("quick", -1)] * 3):
+            await warm_up.result(10)
+        _, *jobs = await queue.add_bulk([("slow", None), *(("quick", n) for n in range(5))])
         await gate.entered()
         # As many as a batch may have were leased, for the only slot.
         assert (await queue.counts())[JobState.ACTIVE] == 6
@@ -193,7 +195,7 @@ async def test_a_job_that_is_cancelled_before_it_begins_never_does(
         for n, job in enumerate(jobs):
             state = JobState.FAILED if n == 2 else JobState.COMPLETED
             assert (await ended(store, job.id)).state is state
-    assert sorted(quick) == [0, 1, 3, 4]
+    assert sorted(quick) == [-1, -1, -1, 0, 1, 3, 4]
 
 
 async def test_one_of_a_batch_is_cancelled(store: AsyncStore) -> None:
