@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, delete, insert, select
+from sqlalchemy import ColumnElement, Select, and_, delete, select
 
 from oqron_sql.contract.checks import check_count, check_name
 from oqron_sql.contract.model import FINISHED, Job, JobState
@@ -22,6 +22,7 @@ from oqron_sql.queries.tx import Tx
 
 # What one statement removes at most; the next end of a job, or the next sweep, goes on.
 STEP = 1000
+COLUMNS = ("queue_name", "state", "most", "expires_at", "job_seq", "lease")
 
 
 def keep(tx: Tx, queue: str, ended: Iterable[tuple[Job, JobState]]) -> None:
@@ -34,7 +35,7 @@ def keep(tx: Tx, queue: str, ended: Iterable[tuple[Job, JobState]]) -> None:
     if noted:
         now = tx.read_clock()
         rows = [_row(queue, job, state, kept, now) for job, state, kept in noted]
-        tx.conn.execute(insert(tx.tables.retention), rows)
+        tx.dialect.insert_many(tx, tx.tables.retention, COLUMNS, rows, timed=())
     lines = {(state, kept) for _, state, kept in noted if not isinstance(kept, timedelta)}
     for state, most in sorted(lines):
         _trim(tx, queue, state, most)
@@ -69,21 +70,21 @@ def _kept(job: Job, state: JobState) -> bool | int | timedelta:
 
 def _row(
     queue: str, job: Job, state: JobState, kept: bool | int | timedelta, now: datetime
-) -> dict[str, Any]:
+) -> list[Any]:
     expires_at = None
     if isinstance(kept, timedelta):
         try:
             expires_at = now + kept
         except OverflowError:
             raise InvalidInput("retention", kept, "must end before the year 10000") from None
-    return {
-        "queue_name": queue,
-        "state": state.value,
-        "most": None if expires_at else kept,
-        "expires_at": expires_at,
-        "job_seq": job.seq,
-        "lease": job.lease,
-    }
+    return [
+        queue,
+        state.value,
+        None if expires_at else kept,
+        expires_at,
+        job.seq,
+        job.lease,
+    ]
 
 
 def _trim(tx: Tx, queue: str, state: JobState, most: int) -> None:

@@ -44,7 +44,7 @@ async def test_a_lease_is_kept_while_a_handler_blocks(store: AsyncStore) -> None
 
     @worker.handler()
     async def blocks(context: Context[Any]) -> str:
-        end = time.monotonic() + 2.2
+        end = time.monotonic() + 1.8
         sweeper = threading.Thread(target=lambda: asyncio.run(sweep(end)))
         sweeper.start()
         sweeper.join()

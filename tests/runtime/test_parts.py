@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from oqron_sql import BlockingQueue, MemoryStore, SQLStore
+from oqron_sql import AsyncMemoryStore, BlockingQueue, MemoryStore, SQLStore
 from oqron_sql.contract import Backoff
 from oqron_sql.errors import ConfigurationError, Interrupted
 from oqron_sql.runtime import Context
@@ -138,9 +138,9 @@ async def test_a_blocking_store_will_do(kind: str, tmp_path: Any) -> None:
 
 
 async def test_a_store_that_is_awaited_is_left_as_it_is() -> None:
-    blocking = MemoryStore()
-    wrapped = awaitable(blocking)
-    assert awaitable(wrapped) is not blocking
+    awaited = AsyncMemoryStore()
+    assert awaitable(awaited) is awaited
+    wrapped = awaitable(MemoryStore())
     await wrapped.connect()
     assert await wrapped.get_job(QUEUE, "unknown") is None
     assert not wrapped.has_subscribers(QUEUE)

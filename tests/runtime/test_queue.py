@@ -74,6 +74,7 @@ async def test_a_delay_counts_from_now(store: AsyncStore, delay: Any) -> None:
 
 async def test_what_cannot_be_is_refused_before_anything_is_written(store: AsyncStore) -> None:
     queue = queue_of(store)
+    unheard_of: Any = {"retries": 3}
     bad: list[tuple[type[Exception], Callable[[], Any]]] = [
         (InvalidInput, lambda: queue.schedule("soon", "job")),
         (InvalidInput, lambda: queue.schedule(-1, "job")),
@@ -93,7 +94,7 @@ async def test_what_cannot_be_is_refused_before_anything_is_written(store: Async
 
 async def test_an_add_is_one_call_and_so_is_a_bulk(store: AsyncStore) -> None:
     faulty = Faulty(store)
-    queue = queue_of(faulty)  # type: ignore[arg-type]  # it passes everything on
+    queue = queue_of(faulty)
     await queue.add("job", deduplication="key")
     assert faulty.calls == {"save_job": 1}
     jobs = await queue.add_bulk([("job", n) for n in range(2000)], attempts=3)
@@ -207,7 +208,7 @@ async def test_what_cannot_be_told_is_done_all_the_same(
     faulty = Faulty(store)
     faulty.broken = {"publish"}
     store.subscribe(QUEUE, print)
-    queue = queue_of(faulty)  # type: ignore[arg-type]  # it passes everything on
+    queue = queue_of(faulty)
     await queue.add("job")
     await queue.drain()
     assert "could not tell of job:waiting" in caplog.text

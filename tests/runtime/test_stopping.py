@@ -116,7 +116,7 @@ async def test_a_cancelled_handler_may_clean_up(store: AsyncStore) -> None:
             await gate(context)
         except asyncio.CancelledError:
             told.append(context.stop)
-            await asyncio.sleep(1.2)  # the next looks at its lease find it cancelled as well
+            await asyncio.sleep(0.5)  # the next looks at its lease find it cancelled as well
             cleaned.set()
             raise
         return "never"

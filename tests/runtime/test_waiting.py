@@ -31,16 +31,16 @@ async def test_an_idle_worker_costs_one_statement_a_look(
             statements.append(statement)
 
     faulty = Faulty(store)
-    worker = worker_of(faulty, poll=0.1)
+    worker = worker_of(faulty, poll=0.05)
     worker.handler()(lambda context: "done")
     async with working(worker):
         await until(lambda: faulty.calls["get_outlook"] >= 2)
         faulty.calls.clear()
         statements.clear()
         started = time.monotonic()
-        await asyncio.sleep(1)
+        await asyncio.sleep(0.5)
         looks = faulty.calls.pop("get_outlook")
-        assert looks <= (time.monotonic() - started) / 0.1 + 1
+        assert looks <= (time.monotonic() - started) / 0.05 + 1
         assert faulty.calls == {}
         assert len(statements) in ((looks, looks + 1) if statements else (0,))
         await other.promote()
