@@ -18,6 +18,7 @@ from oqron_sql.contract import (
 )
 from oqron_sql.errors import LeaseLost, OqronError
 from oqron_sql.memory import AsyncMemoryStore, MemoryStore
+from oqron_sql.runtime import BlockingQueue, Context, FlowProducer, Queue, Worker
 
 if TYPE_CHECKING:
     from oqron_sql.async_store import AsyncSQLStore
@@ -27,9 +28,12 @@ __all__ = [
     "AsyncMemoryStore",
     "AsyncSQLStore",
     "AsyncStore",
+    "BlockingQueue",
     "Complete",
+    "Context",
     "Fail",
     "FetchOptions",
+    "FlowProducer",
     "Job",
     "JobOptions",
     "JobState",
@@ -37,9 +41,11 @@ __all__ = [
     "MemoryStore",
     "Metrics",
     "OqronError",
+    "Queue",
     "Retry",
     "SQLStore",
     "Store",
+    "Worker",
     "new_job",
     "new_worker_id",
 ]

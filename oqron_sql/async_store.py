@@ -20,10 +20,7 @@ from oqron_sql.contract.clock import Clock
 from oqron_sql.contract.codec import MAX_BYTES
 from oqron_sql.contract.events import ErrorHandler, StoreEvent
 from oqron_sql.contract.model import Job, JobState, Metrics
-from oqron_sql.engines import (
-    AwaitingBind,
-    awaiting_source,
-)
+from oqron_sql.engines import AwaitingBind, awaiting_source, twin_source
 from oqron_sql.errors import OqronError
 from oqron_sql.gathering import Entry, Gathering
 from oqron_sql.queries import (
@@ -37,8 +34,10 @@ from oqron_sql.queries import (
     jobs,
     leases,
     maintenance,
+    outlook,
     overview,
     pausing,
+    retention,
     saving,
     searching,
     updating,
@@ -124,6 +123,15 @@ class AsyncSQLStore(BaseStore):
                 raise
             await twin._see_through(transaction.commit)
 
+    def twin(self) -> Self | None:
+        """Return this store for the event loop of another thread; None if it cannot be shared."""
+        source = twin_source(self._shell.source)
+        if source is None:
+            return None
+        twin = self._share(source)
+        twin._shell = self._shell.twin(source)
+        return twin
+
     async def run(self, body: Body[R], /, *, repeatable: bool = True) -> R:
         """Run a body of SQL in one operation; for extensions."""
         if self._shell.source.hop == "none":
@@ -192,8 +200,11 @@ class AsyncSQLStore(BaseStore):
         await self.disconnect()
 
     async def publish(self, event: StoreEvent) -> None:
-        """Deliver `event` to the subscribers before returning."""
-        self._shell.subscribers.deliver(event)
+        """Deliver `event` to the subscribers; in a host's transaction, when that is committed."""
+        if self._shell.source.join is None:
+            self._shell.subscribers.deliver(event)
+        else:
+            await self.run(lambda tx: tx.emit(event))
 
     async def clean(
         self, queue: str, state: JobState, grace: timedelta, *, limit: int | None = None
@@ -206,6 +217,12 @@ class AsyncSQLStore(BaseStore):
     async def drain(self, queue: str) -> None:
         """Delete all waiting, delayed and waiting-children jobs."""
         await in_awaited_steps(self, lambda tx, n: maintenance.drain_step(tx, queue, limit=n))
+
+    async def remove_expired(self, queue: str, *, limit: int = 1000) -> int:
+        """Delete finished jobs that were kept for a span now over; return how many."""
+        return await in_awaited_steps(
+            self, lambda tx, n: retention.remove_expired(tx, queue, limit=n), limit
+        )
 
     async def retry_jobs(self, queue: str, state: JobState) -> int:
         """Make all failed (or completed) jobs waiting as if never run; return how many."""
@@ -238,10 +255,12 @@ class AsyncSQLStore(BaseStore):
     fetch_jobs = awaiting(fetch.fetch_jobs, repeatable=False)
     extend_lock = awaiting(leases.extend_lock)
     extend_locks = awaiting(leases.extend_locks)
+    check_locks = awaiting(leases.check_locks)
     release_lock = awaiting(leases.release_lock)
     finish_jobs = awaiting(finishing.finish_jobs)
     recover_lost = awaiting(leases.recover_lost)
     get_stalled_jobs = awaiting(leases.get_stalled_jobs)
+    get_outlook = awaiting(outlook.get_outlook)
     get_active_count = awaiting(counting.count_active)
     count_jobs = awaiting(counting.count_jobs)
     get_job_counts = awaiting(counting.get_job_counts)

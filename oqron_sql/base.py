@@ -86,6 +86,10 @@ class BaseStore:
         """Stop calling `callback`, or every callback of `queue`."""
         self._shell.subscribers.unsubscribe(queue, callback)
 
+    def has_subscribers(self, queue: str, *, besides: Callback | None = None) -> bool:
+        """Whether an event of `queue` would reach any callback `besides` one."""
+        return self._shell.subscribers.any(queue, besides)
+
     def _connect(self) -> None:
         """Check the server and bring the tables to head, unless a host's transaction is used."""
         shell, names = self._shell, self._shell.settings.tables

@@ -79,6 +79,23 @@ def awaiting_source(bind: AwaitingBind | None) -> Source:
     return _hosts(bind, "thread" if isinstance(bind, Engine) else "none")
 
 
+def twin_source(source: Source) -> Source | None:
+    """Return `source` for another event loop, or None where there is none to be had."""
+    if source.engine is None or (source.in_memory and source.hop == "greenlet"):
+        return None
+    if source.hop != "greenlet":  # threads may share an engine
+        return dataclasses.replace(source, owned=None)
+    if source.owned is not None:
+        return _own(source.engine.url, source.hop)
+    # The host's engine may have been made by other means than a URL; its pool knows how.
+    host = source.engine
+    made = Engine(
+        host.pool.recreate(), host.dialect, host.url, hide_parameters=host.hide_parameters
+    )
+    engine = source.dialect.adopt(made)
+    return dataclasses.replace(source, engine=engine, owned=AsyncEngine(made))
+
+
 def _own(url: URL, hop: Hop) -> Source:
     """Create an engine; it is the store's to close."""
     dialect = dialects.get(url.get_backend_name())

@@ -109,6 +109,14 @@ class JobNotFound(OqronError):
         self.queue, self.job_id = queue, job_id
 
 
+class JobFailed(OqronError):
+    """The job whose result was waited for has failed; `reason` says why."""
+
+    def __init__(self, queue: str, job_id: str, reason: str) -> None:
+        super().__init__(f"job {job_id!r} of queue {queue!r} failed: {reason}")
+        self.queue, self.job_id, self.reason = queue, job_id, reason
+
+
 class InvalidJobState(OqronError):
     """The job is in a state that does not allow what was asked; nothing was changed.
 
@@ -149,6 +157,14 @@ class ClaimLost(OqronError):
         self.broker, self.message_id, self.consumer = broker, message_id, consumer
 
 
+class GroupFull(OqronError):
+    """As many jobs of a group wait as its options allow; nothing was saved. Try again later."""
+
+    def __init__(self, queue: str, group: str, max_size: int) -> None:
+        super().__init__(f"group {group!r} of queue {queue!r} is full: {max_size} jobs wait in it")
+        self.queue, self.group, self.max_size = queue, group, max_size
+
+
 class QueueActive(OqronError):
     """The queue cannot be obliterated while jobs run in it."""
 
@@ -157,6 +173,14 @@ class QueueActive(OqronError):
             f"queue {queue!r}: active jobs exist ({active}); wait for them or pass force=True"
         )
         self.queue, self.active = queue, active
+
+
+class GiveUp(OqronError):
+    """Raised by a handler: the job has failed for good, whatever attempts are left."""
+
+
+class Interrupted(BaseException):
+    """Raised in a handler that runs in a thread, to end it; clean up and let it pass."""
 
 
 # -- what became of the database ---------------------------------------------------------------

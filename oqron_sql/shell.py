@@ -50,6 +50,12 @@ class Shell:
             threading.RLock() if source.dialect.exclusive and source.hop != "greenlet" else None
         )
 
+    def twin(self, source: Source) -> Shell:
+        """Return a shell on `source`, the same database, with subscribers of its own."""
+        twin = Shell(source, self.settings, Subscribers(), self.notifier)
+        twin._turn = self._turn  # whoever shares a connection, or a file, waits for its turn
+        return twin
+
     def run(self, body: Body[R], *, repeatable: bool = True) -> R:
         """Run `body` in one operation, again if the database asks for it, and tell its events.
 

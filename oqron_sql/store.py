@@ -32,8 +32,10 @@ from oqron_sql.queries import (
     jobs,
     leases,
     maintenance,
+    outlook,
     overview,
     pausing,
+    retention,
     saving,
     searching,
     updating,
@@ -135,8 +137,11 @@ class SQLStore(BaseStore):
         self.disconnect()
 
     def publish(self, event: StoreEvent) -> None:
-        """Deliver `event` to the subscribers before returning."""
-        self._shell.subscribers.deliver(event)
+        """Deliver `event` to the subscribers; in a host's transaction, when that is committed."""
+        if self._shell.source.join is None:
+            self._shell.subscribers.deliver(event)
+        else:
+            self.run(lambda tx: tx.emit(event))
 
     def clean(
         self, queue: str, state: JobState, grace: timedelta, *, limit: int | None = None
@@ -149,6 +154,10 @@ class SQLStore(BaseStore):
     def drain(self, queue: str) -> None:
         """Delete all waiting, delayed and waiting-children jobs."""
         in_steps(self, lambda tx, n: maintenance.drain_step(tx, queue, limit=n))
+
+    def remove_expired(self, queue: str, *, limit: int = 1000) -> int:
+        """Delete finished jobs that were kept for a span now over; return how many."""
+        return in_steps(self, lambda tx, n: retention.remove_expired(tx, queue, limit=n), limit)
 
     def retry_jobs(self, queue: str, state: JobState) -> int:
         """Make all failed (or completed) jobs waiting as if never run; return how many."""
@@ -180,10 +189,12 @@ class SQLStore(BaseStore):
     fetch_jobs = blocking(fetch.fetch_jobs, repeatable=False)
     extend_lock = blocking(leases.extend_lock)
     extend_locks = blocking(leases.extend_locks)
+    check_locks = blocking(leases.check_locks)
     release_lock = blocking(leases.release_lock)
     finish_jobs = blocking(finishing.finish_jobs)
     recover_lost = blocking(leases.recover_lost)
     get_stalled_jobs = blocking(leases.get_stalled_jobs)
+    get_outlook = blocking(outlook.get_outlook)
     get_active_count = blocking(counting.count_active)
     count_jobs = blocking(counting.count_jobs)
     get_job_counts = blocking(counting.get_job_counts)

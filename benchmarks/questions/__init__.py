@@ -12,6 +12,7 @@ from benchmarks.questions import (
     save_postgresql,
     save_sqlite,
     wake_redis,
+    worker_postgresql,
 )
 
 QUESTIONS: dict[str, Question] = {
@@ -25,6 +26,7 @@ QUESTIONS: dict[str, Question] = {
         save_sqlite.QUESTION,
         save_mariadb.QUESTION,
         wake_redis.QUESTION,
+        worker_postgresql.QUESTION,
     )
 }
 

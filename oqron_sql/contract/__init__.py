@@ -15,8 +15,10 @@ from oqron_sql.contract.model import (
     Metrics,
     MetricsBucket,
     Outcome,
+    Outlook,
     QueueInfo,
     Recovered,
+    Release,
     Retry,
     SearchFilter,
     SearchResult,
@@ -33,6 +35,7 @@ from oqron_sql.contract.options import (
     Repeat,
 )
 from oqron_sql.contract.store import Store
+from oqron_sql.contract.waking import Wakeup, Waking
 
 __all__ = [
     "AsyncStore",
@@ -54,9 +57,11 @@ __all__ = [
     "Metrics",
     "MetricsBucket",
     "Outcome",
+    "Outlook",
     "QueueInfo",
     "RateLimit",
     "Recovered",
+    "Release",
     "Repeat",
     "Retry",
     "SearchFilter",
@@ -64,6 +69,8 @@ __all__ = [
     "Settled",
     "Store",
     "StoreEvent",
+    "Wakeup",
+    "Waking",
     "hash_payload",
     "new_id",
     "new_job",

@@ -20,6 +20,7 @@ from oqron_sql.contract.model import (
     JobUpdate,
     MetricsBucket,
     Outcome,
+    Outlook,
     QueueInfo,
     Recovered,
     SearchFilter,
@@ -68,7 +69,7 @@ class AsyncJobCrud(Protocol):
 
     def remove_job(self, queue: str, job_id: str) -> Later[None]: ...
 
-    def cancel_job(self, queue: str, job_id: str) -> Later[bool]: ...
+    def cancel_job(self, queue: str, job_id: str, *, unstarted: bool = False) -> Later[bool]: ...
 
 
 class AsyncDeduplicating(Protocol):
@@ -101,6 +102,8 @@ class AsyncLeasing(Protocol):
         self, queue: str, jobs: Sequence[Job], duration: timedelta
     ) -> Later[list[Extension]]: ...
 
+    def check_locks(self, queue: str, jobs: Sequence[Job]) -> Later[list[Extension]]: ...
+
     def release_lock(self, queue: str, job_id: str, *, lease: int | None = None) -> Later[None]: ...
 
     def finish_jobs(self, queue: str, outcomes: Sequence[Outcome]) -> Later[list[Settled]]: ...
@@ -116,6 +119,8 @@ class AsyncLeasing(Protocol):
 
 class AsyncCounting(Protocol):
     """How many jobs are where, and which."""
+
+    def get_outlook(self, queue: str) -> Later[Outlook]: ...
 
     def get_active_count(self, queue: str) -> Later[int]: ...
 
@@ -162,6 +167,8 @@ class AsyncMaintenance(Protocol):
     def drain(self, queue: str) -> Later[None]: ...
 
     def obliterate(self, queue: str, *, force: bool = False) -> Later[None]: ...
+
+    def remove_expired(self, queue: str, *, limit: int = 1000) -> Later[int]: ...
 
     def retry_jobs(self, queue: str, state: JobState) -> Later[int]: ...
 

@@ -64,6 +64,11 @@ class Subscribers:
         else:
             self._callbacks.get(queue, {}).pop(callback, None)
 
+    def any(self, queue: str, besides: Callback | None = None) -> bool:
+        """Whether there is a callback for events of `queue`, another than `besides`."""
+        callbacks = self._callbacks.get(queue, {})
+        return len(callbacks) > (besides in callbacks)
+
     def clear(self) -> None:
         """Forget every callback."""
         self._callbacks.clear()

@@ -37,6 +37,8 @@ def check_state(field: str, value: object) -> JobState:
         raise InvalidInput(field, value, f"must be one of {states}") from None
 
 
+CANCELLED = "Job cancelled"
+"""Why a job failed that was cancelled."""
 FINISHED = frozenset({JobState.COMPLETED, JobState.FAILED})
 LIVE = frozenset(JobState) - FINISHED
 
@@ -157,7 +159,14 @@ class Retry:
     stacktrace: str | None = None
 
 
-Outcome = Complete | Fail | Retry
+@dataclasses.dataclass(frozen=True, slots=True)
+class Release:
+    """The attempt was not made, or is not to count: the job waits again, in its old place."""
+
+    job: Job
+
+
+Outcome = Complete | Fail | Retry | Release
 
 
 class Settled(NamedTuple):
@@ -198,6 +207,21 @@ class Recovered:
     lease: int
     lost_count: int
     worker_id: str | None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Outlook:
+    """What there is to do in a queue, as one cheap look tells it.
+
+    `waiting`: a job waits that is not paused. `due_in`: the time until the next delayed job is due,
+    by the store's clock; zero when one is, None without any. `lost`: the lease of an active job ran
+    out. `expired`: a finished job was to be kept for a span of time that is over.
+    """
+
+    waiting: bool = False
+    due_in: timedelta | None = None
+    lost: bool = False
+    expired: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

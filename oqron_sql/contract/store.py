@@ -22,6 +22,7 @@ from oqron_sql.contract.model import (
     JobUpdate,
     MetricsBucket,
     Outcome,
+    Outlook,
     QueueInfo,
     Recovered,
     SearchFilter,
@@ -55,6 +56,9 @@ class JobCrud(Protocol):
         That is the live job with the same deduplication key, unless its TTL (counted from its
         creation) is over, or the job that already has this id in this queue. `queue` must equal
         the job's own queue. State and links are stored as given.
+
+        Raises:
+            GroupFull: as many jobs of its group wait as its options allow.
         """
 
     def save_bulk(self, queue: str, jobs: Sequence[Job]) -> list[str]:
@@ -100,8 +104,12 @@ class JobCrud(Protocol):
     def remove_job(self, queue: str, job_id: str) -> None:
         """Delete the job; unknown is fine. A waiting parent no longer waits for it."""
 
-    def cancel_job(self, queue: str, job_id: str) -> bool:
-        """Mark an active job as cancelled and publish `job:cancelled`; False in other states."""
+    def cancel_job(self, queue: str, job_id: str, *, unstarted: bool = False) -> bool:
+        """Mark an active job as cancelled and publish `job:cancelled`; False in other states.
+
+        With `unstarted`, one that has not begun ends as failed, "Job cancelled", and its parent is
+        told, all the way up.
+        """
 
 
 class Deduplicating(Protocol):
@@ -145,6 +153,9 @@ class Leasing(Protocol):
     def extend_locks(self, queue: str, jobs: Sequence[Job], duration: timedelta) -> list[Extension]:
         """Extend many leases in one statement; says of each whether it was lost or cancelled."""
 
+    def check_locks(self, queue: str, jobs: Sequence[Job]) -> list[Extension]:
+        """Say of many leases what `extend_locks` would, in one statement that writes nothing."""
+
     def release_lock(self, queue: str, job_id: str, *, lease: int | None = None) -> None:
         """Clear lock and owner in any state; unknown is fine. The state stays as it is.
 
@@ -155,8 +166,9 @@ class Leasing(Protocol):
     def finish_jobs(self, queue: str, outcomes: Sequence[Outcome]) -> list[Settled]:
         """Record how leased jobs ended, many at once; a stale lease changes nothing and is told.
 
-        Ending a job frees its deduplication key and tells its parent, all the way up, in the same
-        transaction. Repeating a call whose reply was lost is safe.
+        Ending a job frees its deduplication key, tells its parent, all the way up, and removes what
+        its options do not want kept, in the same transaction. Repeating a call whose reply was lost
+        is safe.
         """
 
     def recover_lost(self, queue: str, *, limit: int = 100, max_lost: int = 3) -> list[Recovered]:
@@ -173,6 +185,9 @@ class Leasing(Protocol):
 
 class Counting(Protocol):
     """How many jobs are where, and which."""
+
+    def get_outlook(self, queue: str) -> Outlook:
+        """Say what there is to do, in one cheap statement: what an idle worker asks."""
 
     def get_active_count(self, queue: str) -> int:
         """Count the active jobs."""
@@ -246,6 +261,13 @@ class Maintenance(Protocol):
             QueueActive: it has active jobs and `force` is False.
         """
 
+    def remove_expired(self, queue: str, *, limit: int = 1000) -> int:
+        """Delete up to `limit` finished jobs that were kept for a span now over; return how many.
+
+        That is what `remove_on_complete` and `remove_on_fail` ask for; not to keep a job at all, or
+        as one of the newest so many, is seen to by `finish_jobs` itself.
+        """
+
     def retry_jobs(self, queue: str, state: JobState) -> int:
         """Make all failed (or completed) jobs waiting as if never run; return how many.
 
@@ -262,6 +284,9 @@ class Eventing(Protocol):
 
     def unsubscribe(self, queue: str, callback: Callback | None = None) -> None:
         """Stop calling `callback`, or every callback of `queue`."""
+
+    def has_subscribers(self, queue: str, *, besides: Callback | None = None) -> bool:
+        """Whether an event of `queue` would reach any callback `besides` one; else make none."""
 
 
 class Publishing(Protocol):

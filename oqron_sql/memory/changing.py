@@ -2,17 +2,45 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from oqron_sql.contract.model import LIVE, JobState
+from oqron_sql.errors import GroupFull
 from oqron_sql.memory.data import QueueData, Record
 from oqron_sql.memory.operation import Operation
 
 NO_LOCK: dict[str, Any] = {"locked_by": None, "lock_until": None}
 
 
-def file(op: Operation, record: Record) -> str:
-    """Keep a prepared record and return its id, or that of the job that stands for it."""
+def file_all(op: Operation, records: Sequence[Record]) -> list[str]:
+    """Keep prepared records; return their ids, or those of the jobs that stand for them.
+
+    Raises:
+        GroupFull: too many jobs of a group would wait; nothing was kept.
+    """
+    _demand_room(op, records)
+    return [_file(op, record) for record in records]
+
+
+def _demand_room(op: Operation, records: Sequence[Record]) -> None:
+    coming = Counter[tuple[str, str]]()
+    for record in records:
+        job, group = record.job, record.job.opts.group
+        if group is None or group.max_size is None or job.state is not JobState.WAITING:
+            continue
+        queue = op.queue(job.queue_name)
+        key = job.deduplication_key
+        if job.id in queue.jobs or (key is not None and queue.holder(key, op.now)):
+            continue
+        coming[job.queue_name, group.id] += 1
+        waiting = sum(r.job.group_id == group.id for r in queue.states[JobState.WAITING].values())
+        if waiting + coming[job.queue_name, group.id] > group.max_size:
+            raise GroupFull(job.queue_name, group.id, group.max_size)
+
+
+def _file(op: Operation, record: Record) -> str:
     job = record.job
     queue = op.open_queue(job.queue_name)
     # The id comes before the key: a repeated save must find its own job, whoever has the key now.

@@ -8,7 +8,7 @@ from typing import Any
 from oqron_sql.contract import codec
 from oqron_sql.contract.checks import check_name
 from oqron_sql.contract.events import EventType, StoreEvent
-from oqron_sql.contract.model import FINISHED, Job, JobState, JobUpdate
+from oqron_sql.contract.model import CANCELLED, FINISHED, Job, JobState, JobUpdate
 from oqron_sql.errors import InvalidJobState, JobNotFound
 from oqron_sql.memory import changing, members, metering, parents, records
 from oqron_sql.memory.data import Record
@@ -27,7 +27,7 @@ def save_bulk(op: Operation, queue: str, jobs: Sequence[Job]) -> list[str]:
     """Save all or none of the jobs."""
     check_name("queue", queue)
     prepared = [records.prepare(op, queue, job) for job in jobs]
-    return [changing.file(op, record) for record in prepared]
+    return changing.file_all(op, prepared)
 
 
 def get_job(op: Operation, queue: str, job_id: str) -> Job | None:
@@ -99,16 +99,34 @@ def remove_job(op: Operation, queue: str, job_id: str) -> None:
         parents.remove_all(op, [record])
 
 
-def cancel_job(op: Operation, queue: str, job_id: str) -> bool:
-    """Mark an active job as cancelled and tell so."""
+def cancel_job(op: Operation, queue: str, job_id: str, *, unstarted: bool = False) -> bool:
+    """Mark an active job as cancelled, or end one that has not begun, and tell so."""
     record = op.find(queue, job_id)
-    if record is None or record.job.state is not JobState.ACTIVE:
+    if record is None or record.job.state in FINISHED:
         return False
+    if record.job.state is not JobState.ACTIVE:
+        if not unstarted:
+            return False
+        _end_unstarted(op, record)
     record.job.cancelled_at = op.now
     op.events.append(
         StoreEvent(type=EventType.JOB_CANCELLED, queue_name=queue, job_id=job_id, timestamp=op.now)
     )
     return True
+
+
+def _end_unstarted(op: Operation, record: Record) -> None:
+    changing.change(
+        op,
+        record,
+        state=JobState.FAILED,
+        failed_reason=CANCELLED,
+        failed_at=op.now,
+        delay_until=None,
+        **changing.NO_LOCK,
+    )
+    metering.note_end(op, record)
+    parents.tell_parent(op, record, CANCELLED)
 
 
 def _demand_state(

@@ -21,6 +21,7 @@ class Record:
     returnvalue: str
     seq: int = 0
     parent_notified: bool = False
+    expires_at: datetime | None = None
 
     @property
     def place(self) -> tuple[int, int]:
@@ -52,6 +53,8 @@ class QueueData:
         self.last_turn = 0
         self.leases_taken: dict[timedelta, deque[datetime]] = {}
         self.buckets: dict[tuple[str, Granularity, datetime], Bucket] = {}
+        self.expiries: list[tuple[datetime, int]] = []
+        self.kept: dict[tuple[JobState, int], dict[int, Record]] = {}
         self._order: list[tuple[int, int]] = []
 
     def index(self, record: Record) -> None:

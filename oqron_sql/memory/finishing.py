@@ -14,10 +14,11 @@ from oqron_sql.contract.model import (
     Fail,
     JobState,
     Outcome,
+    Release,
     Retry,
     Settled,
 )
-from oqron_sql.memory import metering, records
+from oqron_sql.memory import metering, records, retention
 from oqron_sql.memory.changing import change
 from oqron_sql.memory.data import Record
 from oqron_sql.memory.holding import is_held
@@ -54,7 +55,7 @@ def _targets(outcome: Outcome) -> frozenset[JobState]:
             return frozenset({JobState.COMPLETED})
         case Fail():
             return frozenset({JobState.FAILED})
-        case Retry():
+        case Retry() | Release():
             return frozenset({JobState.WAITING, JobState.DELAYED})
         case _:
             assert_never(outcome)
@@ -73,6 +74,8 @@ def _prepare(op: Operation, outcome: Outcome) -> Apply:
             due = op.after("delay", check_duration("delay", delay)) if delay else None
             failure = _Failure(reason, trace)
             return lambda op, record: failure.retry(op, record, due)
+        case Release():
+            return lambda op, record: change(op, record, state=JobState.WAITING)
         case _:
             assert_never(outcome)
 
@@ -97,6 +100,7 @@ def _complete(op: Operation, record: Record, returnvalue: str) -> None:
     )
     metering.note_end(op, record)
     tell_parent(op, record)
+    retention.keep(op, record)
 
 
 class _Failure:
@@ -110,6 +114,7 @@ class _Failure:
         self._note(op, record, state=JobState.FAILED, failed_at=op.now)
         metering.note_end(op, record)
         tell_parent(op, record, self.reason)
+        retention.keep(op, record)
 
     def retry(self, op: Operation, record: Record, due: datetime | None) -> None:
         state = JobState.WAITING if due is None else JobState.DELAYED

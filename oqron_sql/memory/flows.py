@@ -15,7 +15,7 @@ from oqron_sql.memory.operation import Operation
 def save_flow(op: Operation, jobs: Sequence[Job]) -> list[str]:
     """Save jobs of any queues, all or none."""
     prepared = [records.prepare(op, job.queue_name, job) for job in jobs]
-    ids = [changing.file(op, record) for record in prepared]
+    ids = changing.file_all(op, prepared)
     for job, saved in zip(jobs, ids, strict=True):
         if saved != job.id and job.parent_queue_name is not None and job.parent_id is not None:
             # Another job stands for this child and will not tell its parent.

@@ -82,6 +82,13 @@ def extend_locks(
     return [_extend(op, queue, job, until) for job in jobs]
 
 
+def check_locks(op: Operation, queue: str, jobs: Sequence[Job]) -> list[Extension]:
+    """Say of many leases what extending them would."""
+    for job in jobs:
+        records.demand_own_queue(queue, job)
+    return [_state_of(op, queue, job) for job in jobs]
+
+
 def release_lock(op: Operation, queue: str, job_id: str, *, lease: int | None = None) -> None:
     """Clear lock and owner in any state."""
     record = op.find(queue, job_id)
@@ -98,10 +105,16 @@ def _choose(queue: QueueData, n: int, opts: FetchOptions) -> Iterator[Record]:
 
 def _extend(op: Operation, queue: str, job: Job, until: datetime) -> Extension:
     record = op.find(queue, job.id)
+    if record is not None and is_held(record, job.lease):
+        record.job.lock_until = until
+    return _state_of(op, queue, job)
+
+
+def _state_of(op: Operation, queue: str, job: Job) -> Extension:
+    record = op.find(queue, job.id)
     if record is None or not is_held(record, job.lease):
         return Extension(job.id, job.lease, None)
-    record.job.lock_until = until
-    return Extension(job.id, job.lease, until, record.job.cancelled_at is not None)
+    return Extension(job.id, job.lease, record.job.lock_until, record.job.cancelled_at is not None)
 
 
 def _room(op: Operation, queue: QueueData, opts: FetchOptions) -> int:

@@ -22,6 +22,7 @@ from oqron_sql.memory import (
     measuring,
     pausing,
     recovering,
+    retention,
     searching,
 )
 from oqron_sql.memory.binding import awaiting, blocking
@@ -71,6 +72,10 @@ class _Shell:
         """Stop calling `callback`, or every callback of `queue`."""
         self._subscribers.unsubscribe(queue, callback)
 
+    def has_subscribers(self, queue: str, *, besides: Callback | None = None) -> bool:
+        """Whether an event of `queue` would reach any callback `besides` one."""
+        return self._subscribers.any(queue, besides)
+
 
 class MemoryStore(_Shell):
     """A blocking store in memory; its jobs live in `data`, which other stores may share."""
@@ -100,12 +105,14 @@ class MemoryStore(_Shell):
     fetch_jobs = blocking(leasing.fetch_jobs)
     extend_lock = blocking(leasing.extend_lock)
     extend_locks = blocking(leasing.extend_locks)
+    check_locks = blocking(leasing.check_locks)
     release_lock = blocking(leasing.release_lock)
 
     finish_jobs = blocking(finishing.finish_jobs)
     recover_lost = blocking(recovering.recover_lost)
     get_stalled_jobs = blocking(recovering.get_stalled_jobs)
 
+    get_outlook = blocking(counting.get_outlook)
     get_active_count = blocking(counting.get_active_count)
     count_jobs = blocking(counting.count_jobs)
     get_job_counts = blocking(counting.get_job_counts)
@@ -123,6 +130,7 @@ class MemoryStore(_Shell):
     clean = blocking(maintenance.clean)
     drain = blocking(maintenance.drain)
     obliterate = blocking(maintenance.obliterate)
+    remove_expired = blocking(retention.remove_expired)
     retry_jobs = blocking(maintenance.retry_jobs)
 
     save_flow = blocking(flows.save_flow)
@@ -156,6 +164,12 @@ class AsyncMemoryStore(_Shell):
         """Deliver `event` to this store's subscribers."""
         self._subscribers.deliver(event)
 
+    def twin(self) -> AsyncMemoryStore:
+        """Return another handle on the same data, with subscribers of its own."""
+        return AsyncMemoryStore(
+            self.data, clock=self.clock, metrics=self.metrics, max_payload=self.max_payload
+        )
+
     save_job = awaiting(crud.save_job)
     save_bulk = awaiting(crud.save_bulk)
     get_job = awaiting(crud.get_job)
@@ -170,12 +184,14 @@ class AsyncMemoryStore(_Shell):
     fetch_jobs = awaiting(leasing.fetch_jobs)
     extend_lock = awaiting(leasing.extend_lock)
     extend_locks = awaiting(leasing.extend_locks)
+    check_locks = awaiting(leasing.check_locks)
     release_lock = awaiting(leasing.release_lock)
 
     finish_jobs = awaiting(finishing.finish_jobs)
     recover_lost = awaiting(recovering.recover_lost)
     get_stalled_jobs = awaiting(recovering.get_stalled_jobs)
 
+    get_outlook = awaiting(counting.get_outlook)
     get_active_count = awaiting(counting.get_active_count)
     count_jobs = awaiting(counting.count_jobs)
     get_job_counts = awaiting(counting.get_job_counts)
@@ -193,6 +209,7 @@ class AsyncMemoryStore(_Shell):
     clean = awaiting(maintenance.clean)
     drain = awaiting(maintenance.drain)
     obliterate = awaiting(maintenance.obliterate)
+    remove_expired = awaiting(retention.remove_expired)
     retry_jobs = awaiting(maintenance.retry_jobs)
 
     save_flow = awaiting(flows.save_flow)

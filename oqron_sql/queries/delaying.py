@@ -18,7 +18,7 @@ def get_next_delayed_timestamp(tx: Tx, queue: str) -> datetime | None:
     """Return when the next delayed job is due, or None."""
     check_names(queue=queue)
     due: datetime | None = tx.conn.scalar(
-        _delayed(tx, queue).with_only_columns(tx.tables.jobs.c.delay_until).limit(1)
+        delayed(tx, queue).with_only_columns(tx.tables.jobs.c.delay_until).limit(1)
     )
     return due
 
@@ -39,8 +39,8 @@ def _promote(tx: Tx, queue: str, limit: int, *conditions: ColumnElement[Any]) ->
     jobs = tx.tables.jobs
     check_name("queue", queue)
     tx.begin()
-    delayed = _delayed(tx, queue).where(*conditions).limit(limit)
-    seqs = tx.conn.scalars(tx.dialect.lock_rows(delayed)).all()
+    due = delayed(tx, queue).where(*conditions).limit(limit)
+    seqs = tx.conn.scalars(tx.dialect.lock_rows(due)).all()
     if not seqs:
         return 0
     return tx.conn.execute(
@@ -50,7 +50,7 @@ def _promote(tx: Tx, queue: str, limit: int, *conditions: ColumnElement[Any]) ->
     ).rowcount
 
 
-def _delayed(tx: Tx, queue: str) -> Select[Any]:
+def delayed(tx: Tx, queue: str) -> Select[Any]:
     """Select the delayed jobs of a queue, those first that are due first."""
     jobs = tx.tables.jobs
     return (

@@ -38,12 +38,14 @@ from oqron_sql.contract.model import (
     Job,
     JobState,
     Outcome,
+    Release,
     Retry,
     Settled,
 )
+from oqron_sql.contract.options import DEFAULT_OPTIONS
 from oqron_sql.dialects import Counted, Dialect
 from oqron_sql.errors import InvalidInput
-from oqron_sql.queries import flows, history, metrics, tallies
+from oqron_sql.queries import flows, history, metrics, retention, tallies
 from oqron_sql.queries.rows import attempt_body
 from oqron_sql.queries.tx import INSTANT, Contended, Tx
 from oqron_sql.schema.tables import STATES, Tables
@@ -63,10 +65,7 @@ class _End:
     text: str  # the return value's JSON, or the reason
     delay: timedelta = timedelta(0)
     stacktrace: str | None = None
-
-    @property
-    def failed(self) -> bool:
-        return self.state is not JobState.COMPLETED
+    failed: bool = False
 
     @property
     def attempts(self) -> int:
@@ -126,7 +125,7 @@ def _plain(tx: Tx, queue: str, outcomes: Sequence[Outcome]) -> list[tuple[Any, .
         job = outcome.job
         if not isinstance(outcome, Complete) or job.parent_id is not None:
             return None
-        if job.queue_name != queue:
+        if job.queue_name != queue or _choosy(job):
             return None
         text = codec.dumps(outcome.returnvalue, limit)
         size += len(text)
@@ -134,6 +133,11 @@ def _plain(tx: Tx, queue: str, outcomes: Sequence[Outcome]) -> list[tuple[Any, .
     if size > CHUNK_BYTES or len({row[0] for row in rows}) < len(rows):
         return None
     return rows
+
+
+def _choosy(job: Job) -> bool:
+    """Whether the job may say how long it is to be kept; most do not."""
+    return job.opts is not DEFAULT_OPTIONS
 
 
 def _complete(tx: Tx, queue: str, rows: list[tuple[Any, ...]]) -> bool:
@@ -181,7 +185,8 @@ def _settle_held(tx: Tx, queue: str, ends: Sequence[_End]) -> list[Settled]:
 
 def _record(tx: Tx, queue: str, ends: Sequence[_End]) -> bool:
     """Write `ends` and what follows from them; False if a lease among them is not held."""
-    at = tx.read_clock() if any(end.failed for end in ends) else None
+    plain = all(end.state is JobState.COMPLETED for end in ends)
+    at = None if plain else tx.read_clock()
     columns = _PLAIN if at is None else _MIXED
     rows = [end.row(at) for end in ends]
     statement = _finish(
@@ -238,14 +243,15 @@ def _mixed(jobs: Table, batch: FromClause) -> dict[str, Any]:
     now = bindparam("at", type_=INSTANT)
     done = batch.c.state == STATES[JobState.COMPLETED]
     dead = batch.c.state == STATES[JobState.FAILED]
+    failed = batch.c.entries > 0  # every failed attempt leaves its record
     return {
         "state": batch.c.state,
         "returnvalue": case((done, batch.c.text), else_=jobs.c.returnvalue),
-        "failed_reason": case((done, null()), else_=batch.c.text),
+        "failed_reason": case((done, null()), (failed, batch.c.text), else_=jobs.c.failed_reason),
         "completed_at": case((done, now), else_=jobs.c.completed_at),
         "failed_at": case((dead, now), else_=jobs.c.failed_at),
         "delay_until": batch.c.due,
-        "attempts_made": jobs.c.attempts_made + case((done, 0), else_=1),
+        "attempts_made": jobs.c.attempts_made + case((failed, 1), else_=0),
         "entries": jobs.c.entries + batch.c.entries,
         "dedup_slot": case((done | dead, null()), else_=jobs.c.dedup_slot),
     }
@@ -263,6 +269,7 @@ def _conclude(tx: Tx, queue: str, ends: Sequence[_End], at: datetime | None) -> 
             tx,
             [flows.Child.of(end.job, end.text if end.failed else None) for end in children],
         )
+    retention.keep(tx, queue, [(end.job, end.state) for end in finished if _choosy(end.job)])
 
 
 def _entries(end: _End, at: datetime | None) -> Iterator[tuple[int, str, str]]:
@@ -286,15 +293,17 @@ def _checked(queue: str, outcome: Outcome, limit: int) -> _End:
         raise InvalidInput("queue_name", job.queue_name, f"must be {queue!r}, the queue given")
     if isinstance(outcome, Complete):
         return _End(job, JobState.COMPLETED, codec.dumps(outcome.returnvalue, limit))
+    if isinstance(outcome, Release):
+        return _End(job, JobState.WAITING, "")
+    if not isinstance(outcome, Fail | Retry):
+        raise InvalidInput("outcome", outcome, "must be Complete, Fail, Retry or Release")
     stack = None if outcome.stacktrace is None else codec.clean_text(outcome.stacktrace)
     reason = codec.clean_text(str(outcome.reason))
     if isinstance(outcome, Fail):
-        return _End(job, JobState.FAILED, reason, stacktrace=stack)
-    if isinstance(outcome, Retry):
-        delay = check_duration("delay", outcome.delay)
-        state = JobState.DELAYED if delay else JobState.WAITING
-        return _End(job, state, reason, delay, stack)
-    raise InvalidInput("outcome", outcome, "must be Complete, Fail or Retry")
+        return _End(job, JobState.FAILED, reason, stacktrace=stack, failed=True)
+    delay = check_duration("delay", outcome.delay)
+    state = JobState.DELAYED if delay else JobState.WAITING
+    return _End(job, state, reason, delay, stack, failed=True)
 
 
 def _chunks(ends: Sequence[_End]) -> Iterator[Sequence[_End]]:

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import Row, null, select, update
 
 from oqron_sql.contract import codec
 from oqron_sql.contract.checks import check_names
 from oqron_sql.contract.events import EventType, StoreEvent
-from oqron_sql.contract.model import Job, JobState
+from oqron_sql.contract.model import CANCELLED, Job, JobState
 from oqron_sql.errors import JobNotFound
-from oqron_sql.queries import history
+from oqron_sql.queries import flows, history, metrics, tallies
 from oqron_sql.queries.leases import lease_lost
 from oqron_sql.queries.maintenance import remove_rows
 from oqron_sql.queries.removing import doomed
 from oqron_sql.queries.rows import in_state, job_columns, jobs_from_rows
-from oqron_sql.queries.tx import Tx
+from oqron_sql.queries.tx import Contended, Tx
+from oqron_sql.schema.tables import RESTING, STATES
 
 
 def get_job(tx: Tx, queue: str, job_id: str) -> Job | None:
@@ -66,16 +68,44 @@ def remove_job(tx: Tx, queue: str, job_id: str) -> None:
     remove_rows(tx, rows)
 
 
-def cancel_job(tx: Tx, queue: str, job_id: str) -> bool:
-    """Mark an active job as cancelled."""
+def cancel_job(tx: Tx, queue: str, job_id: str, *, unstarted: bool = False) -> bool:
+    """Mark an active job as cancelled, or end one that has not begun."""
     check_names(queue=queue, job_id=job_id)
-    jobs = tx.tables.jobs
-    marked = (
-        update(jobs)
-        .where(jobs.c.id == job_id, jobs.c.queue_name == queue, in_state(jobs, JobState.ACTIVE))
-        .values(cancelled_at=tx.now())
-    )
-    if tx.conn.execute(marked).rowcount == 0:
+    if not (_mark_cancelled(tx, queue, job_id) or (unstarted and _cancel_now(tx, queue, job_id))):
         return False
     tx.emit(StoreEvent(type=EventType.JOB_CANCELLED, queue_name=queue, job_id=job_id))
     return True
+
+
+def _mark_cancelled(tx: Tx, queue: str, job_id: str) -> bool:
+    jobs = tx.tables.jobs
+    mine = (jobs.c.id == job_id, jobs.c.queue_name == queue, in_state(jobs, JobState.ACTIVE))
+    return tx.conn.execute(update(jobs).where(*mine).values(cancelled_at=tx.now())).rowcount == 1
+
+
+def _cancel_now(tx: Tx, queue: str, job_id: str) -> bool:
+    jobs = tx.tables.jobs
+    tx.begin()
+    query = doomed(jobs).where(jobs.c.id == job_id, jobs.c.queue_name == queue)
+    row = tx.conn.execute(tx.dialect.lock_rows(query, skip_locked=False)).first()
+    if row is None or row.state not in RESTING:
+        return row is not None and _mark_cancelled(tx, queue, job_id)  # it has just begun
+    _end_unstarted(tx, row)
+    return True
+
+
+def _end_unstarted(tx: Tx, row: Row[Any]) -> None:
+    jobs = tx.tables.jobs
+    values = {
+        "state": STATES[JobState.FAILED],
+        "failed_reason": CANCELLED,
+        "failed_at": tx.now(),
+        "cancelled_at": tx.now(),
+        **dict.fromkeys(("delay_until", "lock_until", "locked_by", "dedup_slot"), null()),
+    }
+    guard = (jobs.c.seq == row.seq, in_state(jobs, JobState(row.state)))
+    if tx.conn.execute(update(jobs).where(*guard).values(values)).rowcount == 0:
+        raise Contended
+    tallies.add(tx, row.queue_name, JobState.FAILED, 1)
+    metrics.record(tx, row.queue_name, [row.seq])
+    flows.tell(tx, [flows.Child.of(row, CANCELLED)])

@@ -56,12 +56,22 @@ def extend_locks(tx: Tx, queue: str, jobs: Sequence[Job], duration: timedelta) -
     check_duration("duration", duration)
     if not jobs:
         return []
-    table = tx.tables.jobs
     tx.begin()
     leases = [[job.seq, job.lease] for job in jobs]
     extending = _extending(tx.tables, tx.dialect, tx.dialect.batch_size(leases))
     params = {**tx.dialect.batch_values(LEASE, leases), **tx.spans(lock=duration)}
     tx.conn.execute(extending, params)
+    return _looked_up(tx, jobs)
+
+
+def check_locks(tx: Tx, queue: str, jobs: Sequence[Job]) -> list[Extension]:
+    """Say of many leases what extending them would; one statement, no transaction."""
+    check_names(queue=queue)
+    return _looked_up(tx, jobs) if jobs else []
+
+
+def _looked_up(tx: Tx, jobs: Sequence[Job]) -> list[Extension]:
+    table = tx.tables.jobs
     found = {
         row.seq: row
         for row in tx.conn.execute(

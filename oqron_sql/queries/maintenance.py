@@ -92,6 +92,7 @@ def obliterate(tx: Tx, queue: str, *, force: bool = False) -> None:
         (t.pauses, t.pauses.c.queue_name),
         (groups, groups.c.queue_name),
         (t.takes, t.takes.c.queue_name),
+        (t.retention, t.retention.c.queue_name),
         (t.queues, t.queues.c.name),
     ):
         tx.conn.execute(delete(table).where(column == queue))

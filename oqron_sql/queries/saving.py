@@ -13,6 +13,7 @@ from oqron_sql.errors import OqronError
 from oqron_sql.queries import flows, tallies
 from oqron_sql.queries.groups import know_group
 from oqron_sql.queries.history import append
+from oqron_sql.queries.room import demand_room
 from oqron_sql.queries.rows import history_of, place, row_of
 from oqron_sql.queries.tx import Contended, Tx
 
@@ -39,6 +40,7 @@ _ZERO: dict[str, Any] = {
 def save_job(tx: Tx, queue: str, job: Job) -> str:
     """Save `job`, or find the one that stands for it; returns the id."""
     row = row_of(queue, job, tx.settings.max_payload)
+    demand_room(tx, [(row, job)])
     place(row, job)
     return _save(tx, row, job)
 
@@ -54,6 +56,7 @@ def save_each(tx: Tx, jobs: Sequence[tuple[str, Job]]) -> list[str | OqronError]
             made[i] = error
     if len(rows) == 1:
         ((row, job),) = rows.values()
+        demand_room(tx, [(row, job)])
         place(row, job)
         ids = [_save(tx, row, job)]
     else:
@@ -79,6 +82,7 @@ def save_flow(tx: Tx, jobs: Sequence[Job]) -> list[str]:
 def _save_all(tx: Tx, rows: list[tuple[dict[str, Any], Job]]) -> list[str]:
     if not rows:
         return []
+    demand_room(tx, rows)
     now = tx.read_clock() if any(_relative(row, job) for row, job in rows) else None
     for row, job in rows:
         place(row, job, now)

@@ -55,6 +55,7 @@ class Tables:
     stopped: Table
     broadcasts: Table
     locks: Table
+    retention: Table
 
 
 def check_identifier(kind: str, value: str) -> str:
@@ -210,6 +211,19 @@ def build(metadata: MetaData, prefix: str = DEFAULT_PREFIX, schema: str | None =
             index("metrics_period", "granularity", "period_start"),
         ),
         **adapter_tables(table, index),
+        # When a finished job is to go, or as one of how many it is kept; none for most jobs.
+        retention=table(
+            "retention",
+            Column("id", Serial, primary_key=True, autoincrement=True),
+            Column("queue_name", Key, nullable=False),
+            Column("state", String(16), nullable=False),
+            Column("most", Integer),
+            Column("expires_at", Timestamp),
+            Column("job_seq", BigInteger, nullable=False),
+            Column("lease", BigInteger, nullable=False),
+            index("retention_due", "queue_name", "expires_at", where="expires_at IS NOT NULL"),
+            index("retention_line", "queue_name", "state", "most", "id", where="most IS NOT NULL"),
+        ),
     )
 
 

@@ -110,6 +110,7 @@ class _Awaited:
     def __init__(self, store: Store) -> None:
         self.subscribe = store.subscribe
         self.unsubscribe = store.unsubscribe
+        self.has_subscribers = store.has_subscribers
         self._store = store
         self._threads = ThreadPoolExecutor(CALLERS + 1)
 

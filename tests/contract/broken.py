@@ -15,15 +15,20 @@ from oqron_sql.contract import (
     EventType,
     Extension,
     FetchOptions,
+    Group,
     Job,
     JobState,
     JobUpdate,
     Outcome,
+    Outlook,
     Recovered,
+    Release,
+    Retry,
     Settled,
     StoreEvent,
 )
 from oqron_sql.contract.options import ANY
+from oqron_sql.errors import GroupFull
 
 PAUSE = 0.01
 
@@ -237,10 +242,10 @@ class SavesOneByOne(MemoryStore):
 class TellsBeforehand(MemoryStore):
     """Publishes what it is about to do."""
 
-    def cancel_job(self, queue: str, job_id: str) -> bool:
+    def cancel_job(self, queue: str, job_id: str, *, unstarted: bool = False) -> bool:
         event = StoreEvent(type=EventType.JOB_CANCELLED, queue_name=queue, job_id=job_id)
         self.publish(event)
-        return super().cancel_job(queue, job_id)
+        return super().cancel_job(queue, job_id, unstarted=unstarted)
 
 
 class LooksBeforeObliterating(MemoryStore):
@@ -273,3 +278,63 @@ class ServesByAge(MemoryStore):
         oldest = self.list_jobs(queue, JobState.WAITING, 0, 1)
         named = dataclasses.replace(opts, job_name=oldest[0].name) if oldest else opts
         return super().fetch_next_job(queue, worker_id, lock_duration, named)
+
+
+class RetriesWhatWasReleased(MemoryStore):
+    """Takes a release for a failure."""
+
+    def finish_jobs(self, queue: str, outcomes: Sequence[Outcome]) -> list[Settled]:
+        made = [Retry(o.job, "released") if isinstance(o, Release) else o for o in outcomes]
+        return super().finish_jobs(queue, made)
+
+
+class ExtendsToLook(MemoryStore):
+    """Extends locks when it was only to look at them."""
+
+    def check_locks(self, queue: str, jobs: Sequence[Job]) -> list[Extension]:
+        return self.extend_locks(queue, jobs, timedelta(hours=5))
+
+
+class SeesWhatIsPaused(MemoryStore):
+    """Says that a job waits which nobody may run."""
+
+    def get_outlook(self, queue: str) -> Outlook:
+        waiting = bool(self.count_jobs(queue, JobState.WAITING))
+        return dataclasses.replace(super().get_outlook(queue), waiting=waiting)
+
+
+class RemovesByAge(MemoryStore):
+    """Removes everything that ended some time ago, whatever it asks for."""
+
+    def remove_expired(self, queue: str, *, limit: int = 1000) -> int:
+        return sum(
+            self.clean(queue, state, timedelta(seconds=30), limit=limit)
+            for state in (JobState.COMPLETED, JobState.FAILED)
+        )
+
+
+class CancelsQuietly(MemoryStore):
+    """Ends a job that has not begun and tells no parent."""
+
+    def cancel_job(self, queue: str, job_id: str, *, unstarted: bool = False) -> bool:
+        job = self.get_job(queue, job_id)
+        if unstarted and job is not None and job.state is JobState.WAITING:
+            failed: JobUpdate = {"state": JobState.FAILED, "failed_reason": "Job cancelled"}
+            self.update_job(queue, job_id, failed)
+            return True
+        return super().cancel_job(queue, job_id, unstarted=unstarted)
+
+
+class CountsGroupsBeforeSaving(MemoryStore):
+    """Counts who waits in a group, and saves a little later."""
+
+    def save_job(self, queue: str, job: Job) -> str:
+        group = job.opts.group
+        if group is not None and group.max_size is not None:
+            waiting = self.get_waiting_group_count(queue, group.id)
+            if waiting >= group.max_size:
+                raise GroupFull(queue, group.id, group.max_size)
+            time.sleep(PAUSE)
+            plain = dataclasses.replace(job.opts, group=Group(id=group.id))
+            job = dataclasses.replace(job, opts=plain)
+        return super().save_job(queue, job)

@@ -42,6 +42,12 @@ DEFECTS: list[tuple[type[MemoryStore], str]] = [
     (broken.LooksBeforeObliterating, "test_obliterating_and_fetching_exclude_each_other"),
     (broken.CountsAgain, "test_an_end_that_is_told_twice_counts_once"),
     (broken.ServesByAge, "test_the_order_is_that_of_insertion"),
+    (broken.RetriesWhatWasReleased, "test_a_released_job_waits_in_its_old_place"),
+    (broken.ExtendsToLook, "test_looking_at_locks_changes_none"),
+    (broken.SeesWhatIsPaused, "test_a_job_waits_unless_it_is_paused"),
+    (broken.RemovesByAge, "test_a_job_is_kept_for_its_span"),
+    (broken.CancelsQuietly, "test_a_cancelled_child_is_told_upward"),
+    (broken.CountsGroupsBeforeSaving, "test_the_room_of_a_group_is_exact"),
     # The memory store itself, whose clock is the client's.
     (MemoryStore, "test_a_wrong_clock_does_not_change_a_lock"),
     (MemoryStore, "test_a_wrong_clock_does_not_change_a_delay"),

@@ -69,6 +69,15 @@ TALLIES = """
     INSERT INTO {p}tallies (queue_name, state, shard, n) SELECT queue_name, state, 0, count(*)
     FROM {p}jobs WHERE state IN ('completed', 'failed') GROUP BY queue_name, state
 """
+KEPT = 200
+# One in ten is kept for a span, which is over for the first thousand; a few are kept as the newest.
+RETENTION = f"""
+    INSERT INTO {{p}}retention (queue_name, state, most, expires_at, job_seq, lease)
+    SELECT queue_name, state, CASE WHEN seq % 1000 = 7 THEN {KEPT} END,
+    CASE WHEN seq % 10 = 1 THEN AT(seq - 1000) END, seq, lease FROM {{p}}jobs
+    WHERE queue_name = '{BIG}' AND state = 'completed' AND (seq % 1000 = 7 OR seq % 10 = 1)
+    ORDER BY seq
+"""
 # How a database says "x seconds from now".
 AT = {
     "postgresql": r"now() + (\1) * interval '1 second'",
@@ -116,9 +125,10 @@ def add_backlog(conn: Connection, prefix: str) -> None:
 
 def complete(conn: Connection, prefix: str) -> None:
     """Add what the other tables say of the jobs."""
-    emptied = ("DELETE FROM {p}groups", "DELETE FROM {p}tallies")
-    for statement in (HISTORY, *emptied, GROUPS_OF_JOBS, TALLIES):
-        conn.exec_driver_sql(statement.format(p=prefix))
+    emptied = [f"DELETE FROM {{p}}{name}" for name in ("groups", "tallies", "retention")]
+    retention = re.sub(r"AT\((.*?)\)", AT[conn.dialect.name], RETENTION)
+    for statement in (HISTORY, *emptied, GROUPS_OF_JOBS, TALLIES, retention):
+        conn.exec_driver_sql(statement.format(p=prefix).replace("%", _percent(conn)))
 
 
 def _percent(conn: Connection) -> str:

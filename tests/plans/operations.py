@@ -13,10 +13,20 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from typing import Any
 
-from oqron_sql import Complete, Fail, FetchOptions, Job, JobState, Retry, SQLStore
-from oqron_sql.contract import RateLimit
+from oqron_sql import Complete, Fail, FetchOptions, Job, JobOptions, JobState, Retry, SQLStore
+from oqron_sql.contract import Group, RateLimit, Release
 from oqron_sql.queries import delaying, maintenance
-from tests.plans.load import ACTIVE, BIG, DELAYED, FINISHED, GROUPS, OTHERS, PARENTS, WAITING
+from tests.plans.load import (
+    ACTIVE,
+    BIG,
+    DELAYED,
+    FINISHED,
+    GROUPS,
+    KEPT,
+    OTHERS,
+    PARENTS,
+    WAITING,
+)
 
 HOUR, MINUTES = timedelta(hours=1), timedelta(minutes=10)
 LIVE = WAITING + ACTIVE + DELAYED + PARENTS
@@ -91,6 +101,26 @@ def lose_one_and_finish(store: SQLStore, jobs: Sequence[Job]) -> None:
     finish(store, jobs)
 
 
+def release(store: SQLStore, jobs: Sequence[Job]) -> None:
+    store.finish_jobs(BIG, [Release(job) for job in jobs])
+
+
+def finish_as_newest(store: SQLStore, jobs: Sequence[Job]) -> None:
+    """End jobs that are kept as some of the newest, which displaces as many."""
+    kept = JobOptions(remove_on_complete=KEPT)
+    complete(store, [dataclasses.replace(job, opts=kept) for job in jobs])
+
+
+def save_and_cancel(store: SQLStore) -> bool:
+    return store.cancel_job(BIG, store.save_job(BIG, new()), unstarted=True)
+
+
+def roomy() -> Job:
+    """Return a job of a group in which many may wait."""
+    group = Group(id="group-3", max_size=9999)
+    return new(group_id=group.id, opts=JobOptions(group=group))
+
+
 def new(**members: Any) -> Job:
     return Job(name="name-1", queue_name=BIG, data={"to": "somebody"}, **members)
 
@@ -127,6 +157,12 @@ OPERATIONS = (
     O("finish 500", complete, 500, leased=500),
     O("finish 50 in all ways", finish, 50, leased=50, unknowing=0),
     O("finish 50, one lost", lose_one_and_finish, 100, leased=50, unknowing=0),
+    O("release 50", release, 50, leased=50, unknowing=0),
+    # A job that ends displaces one, and each of the newest is looked at.
+    O("finish 50, kept as newest", finish_as_newest, 150, 3 * KEPT, leased=50),
+    O("check_locks 50", lambda s, j: s.check_locks(BIG, j), 0, 150, leased=50, unknowing=0),
+    O("get_outlook", some(lambda s: s.get_outlook(BIG).waiting), 0, 10,
+      ("fetch", "delay", "lock", "due"), unknowing=0),
     O("extend_lock", lambda s, j: s.extend_lock(BIG, j[0].id, HOUR, lease=j[0].lease), **LEASE),
     O("extend_lock unfenced", lambda s, j: s.extend_lock(BIG, j[0].id, HOUR), **LEASE),
     O("release_lock", lambda s, j: s.release_lock(BIG, j[0].id, lease=j[0].lease), **LEASE),
@@ -144,6 +180,7 @@ OPERATIONS = (
       unknowing=0),
     O("promote 50 that are due", some(lambda s: s.promote_delayed_jobs(BIG, limit=50)), 50, 0,
       ("delay",), unknowing=0),
+    O("remove 50 that expired", some(lambda s: s.remove_expired(BIG, limit=50)), 100, 0, ("due",)),
     O("get_next_delayed_timestamp", some(lambda s: s.get_next_delayed_timestamp(BIG)), 0, 1,
       ("delay",), unknowing=0),
     # -- a producer's --------------------------------------------------------------------------
@@ -152,6 +189,8 @@ OPERATIONS = (
     O("save_job with a taken key", lambda s, _: s.save_job(BIG, new(deduplication_key=TAKEN)), 1,
       5, ("id", "slot"), unknowing=0),
     O("save_job in a group", lambda s, _: s.save_job(BIG, new(group_id="group-1")), 1),
+    O("save_job in a group with room", lambda s, _: s.save_job(BIG, roomy()), 1,
+      WAITING // 3 // GROUPS + 50, ("group", "id"), unknowing=6 * GROUPS),
     O("save_bulk 100", lambda s, _: s.save_bulk(BIG, [new() for _ in range(100)]), 100),
     O("save_bulk 100 with a taken key",
       lambda s, _: s.save_bulk(BIG, [new(deduplication_key=TAKEN) for _ in range(100)]), 100, 100,
@@ -162,6 +201,7 @@ OPERATIONS = (
     O("find_job_by_id", some(lambda s: s.find_job_by_id("completed-9999")), 0, 1, ("id",),
       unknowing=0),
     O("cancel_job", lambda s, j: s.cancel_job(BIG, j[0].id), **LEASE),
+    O("save_job and cancel it", some(save_and_cancel), 2, 0, ("id",), unknowing=0),
     O("remove_job", lambda s, j: s.remove_job(BIG, j[0].id), **LEASE),
     O("notify_child_completed",
       lambda s, _: s.notify_child_completed(BIG, "parent-100", child_id="completed-100"), 2,

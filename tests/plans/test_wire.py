@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from oqron_sql import AsyncSQLStore, Complete, Fail, FetchOptions, Job, JobState
+from oqron_sql import AsyncSQLStore, Complete, Fail, FetchOptions, Job, JobOptions, JobState
 from tests.backends import BACKENDS, BLOCKING_DRIVERS, Backends
 from tests.conftest import installed
 from tests.plans.wire import CountingProxy
@@ -31,6 +32,9 @@ ROUND_TRIPS: dict[str, dict[str, int]] = {
     "finish_jobs 50":  {"postgresql": 1, "mariadb": 4, "sqlite": 4},
     "finish, one failed": {"postgresql": 7, "mariadb": 7, "sqlite": 7},
     "extend_locks 50": {"postgresql": 4, "mariadb": 4, "sqlite": 4},
+    "finish, kept for a while": {"postgresql": 6, "mariadb": 6, "sqlite": 6},
+    "check_locks 50":  {"postgresql": 1, "mariadb": 1, "sqlite": 1},
+    "get_outlook":     {"postgresql": 1, "mariadb": 1, "sqlite": 1},
     "extend_lock":     {"postgresql": 1, "mariadb": 1, "sqlite": 1},
     "get_job":         {"postgresql": 1, "mariadb": 1, "sqlite": 1},
     "list_jobs":       {"postgresql": 1, "mariadb": 1, "sqlite": 1},
@@ -49,6 +53,11 @@ CALLS: dict[str, Call] = {
         QUEUE, [Fail(jobs[0], "it broke"), *(Complete(job) for job in jobs[1:])]
     ),
     "extend_locks 50": lambda s, jobs: s.extend_locks(QUEUE, jobs, HOUR),
+    "finish, kept for a while": lambda s, jobs: s.finish_jobs(
+        QUEUE, [Complete(replace(job, opts=JobOptions(remove_on_complete=HOUR))) for job in jobs]
+    ),
+    "check_locks 50": lambda s, jobs: s.check_locks(QUEUE, jobs),
+    "get_outlook": lambda s, _: s.get_outlook(QUEUE),
     "extend_lock": lambda s, jobs: s.extend_lock(QUEUE, jobs[0].id, HOUR),
     "get_job": lambda s, jobs: s.get_job(QUEUE, jobs[0].id),
     "list_jobs": lambda s, _: s.list_jobs(QUEUE, JobState.WAITING),

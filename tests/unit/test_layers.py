@@ -22,6 +22,7 @@ IMPORT_RULES = {
     "layers point one way": ("contract", "import oqron_sql.queries"),
     "memory and the contract know no SQL": ("memory", "import sqlalchemy"),
     "the Redis adapters know no SQL": ("redis", "import sqlalchemy"),
+    "the runtime knows the contract and nothing else": ("runtime", "import oqron_sql.memory"),
     "queries and tables know what a dialect answers, never a dialect": (
         "queries",
         "from oqron_sql.dialects import postgresql",

@@ -24,6 +24,19 @@ async def test_an_event_arrives_before_publish_returns(store: AsyncStore) -> Non
     assert (seen[0].type, seen[0].job_id) == ("job:waiting", "j")
 
 
+async def test_it_is_known_whether_anybody_listens(store: AsyncStore) -> None:
+    seen: list[StoreEvent] = []
+    callback = seen.append
+    assert not store.has_subscribers(QUEUE)
+    store.subscribe(QUEUE, callback)
+    assert store.has_subscribers(QUEUE)
+    assert store.has_subscribers(QUEUE, besides=print)
+    assert not store.has_subscribers(QUEUE, besides=callback)
+    assert not store.has_subscribers("elsewhere")
+    store.unsubscribe(QUEUE, callback)
+    assert not store.has_subscribers(QUEUE)
+
+
 async def test_nothing_arrives_after_unsubscribing(store: AsyncStore) -> None:
     """[21]"""
     seen: list[StoreEvent] = []

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from oqron_sql.contract import AsyncStore, Complete, Fail, Job, JobState, Outcome, Retry
+from oqron_sql.contract import AsyncStore, Complete, Fail, Job, JobState, Outcome, Release, Retry
 from oqron_sql.errors import JobNotFound, LeaseLost
 from oqron_sql.testing.harness import StoreHarness, requires
 from oqron_sql.testing.steps import (
@@ -109,7 +109,7 @@ async def test_a_lease_that_never_was_may_not(store: AsyncStore) -> None:
 def outcomes_of(old: Job) -> list[Outcome]:
     """Return all that a worker could report of a lease."""
     later = Retry(old, "stale", MINUTE)
-    return [Complete(old, "stale"), Fail(old, "stale"), Retry(old, "stale"), later]
+    return [Complete(old, "stale"), Fail(old, "stale"), Retry(old, "stale"), later, Release(old)]
 
 
 async def test_a_stale_lease_ends_nothing(store: AsyncStore) -> None:

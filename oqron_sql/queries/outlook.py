@@ -1,0 +1,44 @@
+"""What there is to do in a queue, in one statement that reads a few index entries."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import ScalarSelect, Select, select
+
+from oqron_sql.contract.checks import check_name
+from oqron_sql.contract.model import Outlook
+from oqron_sql.queries import fetch, retention
+from oqron_sql.queries.delaying import delayed
+from oqron_sql.queries.leases import expired
+from oqron_sql.queries.tx import Tx
+
+
+def get_outlook(tx: Tx, queue: str) -> Outlook:
+    """Say what there is to do."""
+    check_name("queue", queue)
+    jobs, kept = tx.tables.jobs, tx.tables.retention
+    waiting = fetch.runnable(tx.tables, named=False).order_by(*fetch.oldest(jobs))
+    due = delayed(tx, queue).with_only_columns(jobs.c.delay_until)
+    lost = expired(tx, queue, 1).with_only_columns(jobs.c.seq)
+    over = select(kept.c.id).where(retention.is_over(tx, queue)).order_by(kept.c.expires_at)
+    query = select(
+        tx.now().label("now"),
+        _first(due).label("due"),
+        _first(waiting).label("waiting"),
+        _first(lost).label("lost"),
+        _first(over).label("over"),
+    )
+    row = tx.conn.execute(query, {"queue": queue}).one()
+    return Outlook(
+        waiting=row.waiting is not None,
+        due_in=None if row.due is None else max(row.due - row.now, timedelta(0)),
+        lost=row.lost is not None,
+        expired=row.over is not None,
+    )
+
+
+def _first(rows: Select[Any]) -> ScalarSelect[Any]:
+    # Not EXISTS, nor min(): told to find one, a planner may read the table as it lies.
+    return rows.limit(1).scalar_subquery()

@@ -1,0 +1,115 @@
+"""How long finished jobs are kept.
+
+A job that is to go one day has a row here, so that the others cost nothing. The lease in it tells
+whether it still speaks of the job: one that was retried has another, or has not ended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, and_, delete, select
+
+from oqron_sql.contract.checks import check_count, check_name
+from oqron_sql.contract.model import FINISHED, Job, JobState
+from oqron_sql.errors import InvalidInput
+from oqron_sql.queries.maintenance import remove_rows
+from oqron_sql.queries.removing import doomed
+from oqron_sql.queries.rows import in_state
+from oqron_sql.queries.tx import Tx
+
+# What one statement removes at most; the next end of a job, or the next sweep, goes on.
+STEP = 1000
+COLUMNS = ("queue_name", "state", "most", "expires_at", "job_seq", "lease")
+
+
+def keep(tx: Tx, queue: str, ended: Iterable[tuple[Job, JobState]]) -> None:
+    """Remove jobs that have just ended, or those they displace, or note when they are to go."""
+    asked = [(job, state, _kept(job, state)) for job, state in ended]
+    gone = [job.seq for job, _, kept in asked if kept is True or (kept is not False and kept == 0)]
+    noted = [each for each in asked if each[2] is not False and each[0].seq not in gone]
+    if gone:
+        _remove(tx, [seq for seq in gone if seq is not None])
+    if noted:
+        now = tx.read_clock()
+        rows = [_row(queue, job, state, kept, now) for job, state, kept in noted]
+        tx.dialect.insert_many(tx, tx.tables.retention, COLUMNS, rows, timed=())
+    lines = {(state, kept) for _, state, kept in noted if not isinstance(kept, timedelta)}
+    for state, most in sorted(lines):
+        _trim(tx, queue, state, most)
+
+
+def remove_expired(tx: Tx, queue: str, *, limit: int = STEP) -> int:
+    """Delete finished jobs whose time is over, those first that were over first."""
+    check_name("queue", queue)
+    check_count("limit", limit, least=1)
+    table = tx.tables.retention
+    tx.begin()
+    due = select(table.c.id, table.c.job_seq, table.c.lease).where(is_over(tx, queue))
+    due = due.order_by(table.c.expires_at).limit(min(limit, STEP))
+    rows = tx.conn.execute(tx.dialect.lock_rows(due)).all()
+    if not rows:
+        return 0
+    tx.conn.execute(delete(table).where(table.c.id.in_([row.id for row in rows])))
+    return _remove(tx, [row.job_seq for row in rows], {row.job_seq: row.lease for row in rows})
+
+
+def is_over(tx: Tx, queue: str) -> ColumnElement[bool]:
+    """Return the condition that a row speaks of a time that is over."""
+    table = tx.tables.retention
+    known = table.c.expires_at.is_not(None)  # the words of a partial index
+    return and_(table.c.queue_name == queue, known, table.c.expires_at < tx.now())
+
+
+def _kept(job: Job, state: JobState) -> bool | int | timedelta:
+    opts = job.opts
+    return opts.remove_on_complete if state is JobState.COMPLETED else opts.remove_on_fail
+
+
+def _row(
+    queue: str, job: Job, state: JobState, kept: bool | int | timedelta, now: datetime
+) -> list[Any]:
+    expires_at = None
+    if isinstance(kept, timedelta):
+        try:
+            expires_at = now + kept
+        except OverflowError:
+            raise InvalidInput("retention", kept, "must end before the year 10000") from None
+    return [
+        queue,
+        state.value,
+        None if expires_at else kept,
+        expires_at,
+        job.seq,
+        job.lease,
+    ]
+
+
+def _trim(tx: Tx, queue: str, state: JobState, most: int) -> None:
+    """Keep the newest `most` of the jobs that were to be kept so."""
+    jobs, table = tx.tables.jobs, tx.tables.retention
+    line = (table.c.queue_name == queue, table.c.state == state.value, table.c.most == most)
+    spoken_of = and_(
+        jobs.c.seq == table.c.job_seq, jobs.c.lease == table.c.lease, in_state(jobs, state)
+    )
+    newest_first: Select[Any] = select(table.c.id, table.c.job_seq).join(jobs, spoken_of)
+    newest_first = newest_first.where(*line).order_by(table.c.id.desc())
+    rows = tx.conn.execute(newest_first.offset(most).limit(STEP)).all()
+    if not rows:
+        return
+    # With the last of them go the rows that spoke of jobs which are no more.
+    last = table.c.id.in_([row.id for row in rows])
+    past = last if len(rows) == STEP else table.c.id <= rows[0].id
+    tx.conn.execute(delete(table).where(*line, past))
+    _remove(tx, [row.job_seq for row in rows])
+
+
+def _remove(tx: Tx, seqs: Sequence[int], leases: dict[int, int] | None = None) -> int:
+    """Delete those of the jobs that are finished, and have the lease that is known of them."""
+    jobs = tx.tables.jobs
+    query = doomed(jobs).add_columns(jobs.c.lease)
+    query = query.where(jobs.c.seq.in_(seqs), in_state(jobs, *FINISHED)).order_by(jobs.c.seq)
+    rows = tx.conn.execute(tx.dialect.lock_rows(query)).all()
+    return remove_rows(tx, [r for r in rows if leases is None or leases[r.seq] == r.lease])

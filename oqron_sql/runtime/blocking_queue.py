@@ -1,0 +1,199 @@
+"""The queue as an application sees it, for callers that block: the methods of `Queue`."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Sequence
+from typing import Any, Unpack
+
+from oqron_sql.contract import EventType, Job, JobOptions, JobState, Store, StoreEvent
+from oqron_sql.contract.checks import check_name
+from oqron_sql.contract.options import DEFAULT_OPTIONS
+from oqron_sql.runtime import orders
+from oqron_sql.runtime.handles import BlockingJobHandle
+from oqron_sql.runtime.orders import Bulk, Options, Span
+from oqron_sql.runtime.telling import joined, tell_blocking
+from oqron_sql.runtime.watching import blocking_changes_of
+
+
+class BlockingQueue:
+    """A queue on any blocking store; as `Queue`, without await.
+
+    `defaults` are the options of jobs that come without. Single options are keywords, those of
+    `JobOptions`: `queue.add("welcome", {"to": "ada"}, delay="5 minutes", attempts=3)`. With the
+    host's `session` (or connection) a job is saved in the host's transaction.
+
+    Raises:
+        InvalidName: the name cannot be that of a queue.
+    """
+
+    def __init__(self, name: str, store: Store, defaults: JobOptions = DEFAULT_OPTIONS) -> None:
+        self.name, self.store, self.defaults = check_name("queue", name), store, defaults
+
+    def __repr__(self) -> str:
+        return f"<BlockingQueue {self.name!r}>"
+
+    # -- adding --------------------------------------------------------------------------------
+
+    def add(
+        self,
+        name: str,
+        data: Any = None,
+        opts: JobOptions | None = None,
+        *,
+        session: Any = None,
+        **options: Unpack[Options],
+    ) -> BlockingJobHandle:
+        """Save a job, in one round trip; the handle may be of a job that stands for it.
+
+        Raises:
+            InvalidInput: a name, an option or the payload cannot be what it is.
+            GroupFull: as many jobs of its group wait as may.
+        """
+        job = orders.order(self.name, name, data, opts or self.defaults, options)
+        store = joined(self.store, session)
+        job_id = store.save_job(self.name, job)
+        if job_id == job.id and store.has_subscribers(self.name):
+            tell_blocking(store, [orders.saved(job)])
+        return self.handle(job_id)
+
+    def add_bulk(
+        self, jobs: Iterable[Bulk], *, session: Any = None, **options: Unpack[Options]
+    ) -> Sequence[BlockingJobHandle]:
+        """Save all or none of `jobs`, a thousand in a statement; `options` are for each of them.
+
+        Raises:
+            InvalidInput: a name, an option or a payload cannot be what it is.
+            GroupFull: as many jobs of a group wait as may.
+        """
+        made = orders.order_bulk(self.name, jobs, self.defaults, options)
+        store = joined(self.store, session)
+        ids = store.save_bulk(self.name, made)
+        if store.has_subscribers(self.name):
+            tell_blocking(store, map(orders.saved, made))
+        return [self.handle(job_id) for job_id in ids]
+
+    def schedule(
+        self,
+        delay: Span,
+        /,
+        name: str,
+        data: Any = None,
+        opts: JobOptions | None = None,
+        *,
+        session: Any = None,
+        **options: Unpack[Options],
+    ) -> BlockingJobHandle:
+        """Save a job that is due after `delay`: a timedelta, seconds, or "in 5 minutes"."""
+        options["delay"] = delay
+        return self.add(name, data, opts, session=session, **options)
+
+    def now(
+        self,
+        name: str,
+        data: Any = None,
+        opts: JobOptions | None = None,
+        *,
+        session: Any = None,
+        **options: Unpack[Options],
+    ) -> BlockingJobHandle:
+        """Save a job that is due at once, whatever delay its options have."""
+        options["delay"] = None
+        return self.add(name, data, opts, session=session, **options)
+
+    # -- jobs ----------------------------------------------------------------------------------
+
+    def handle(self, job_id: str) -> BlockingJobHandle:
+        """Return a handle of the job with that id, which need not exist."""
+        return BlockingJobHandle(self.store, self.name, job_id)
+
+    def get(self, job_id: str) -> Job | None:
+        """Return the job as it is now, or None."""
+        return self.store.get_job(self.name, job_id)
+
+    def list(self, state: JobState, start: int = 0, end: int = 100) -> Sequence[Job]:
+        """Return a slice of the jobs in a state: ended ones newest first, others oldest first."""
+        return self.store.list_jobs(self.name, state, start, end)
+
+    def observe(self, job_id: str) -> Generator[Job, None, None]:
+        """Yield the job now and whenever it has changed, until it has ended or is gone."""
+        return blocking_changes_of(self.store, self.name, job_id)
+
+    def cancel(self, job_id: str) -> bool:
+        """Stop a job that runs, fail one that has not begun; False if it has ended or never was."""
+        return self.store.cancel_job(self.name, job_id, unstarted=True)
+
+    def remove(self, job_id: str) -> None:
+        """Delete a job in any state; a parent no longer waits for it."""
+        self.store.remove_job(self.name, job_id)
+
+    def retry(self, job_id: str | None = None, *, state: JobState = JobState.FAILED) -> int:
+        """Let an ended job, or all in `state`, wait as if never run; return how many.
+
+        Raises:
+            InvalidJobState: the one job has not ended.
+        """
+        done = 1
+        if job_id is None:
+            done = self.store.retry_jobs(self.name, state)
+        else:
+            expected = orders.ENDED
+            self.store.update_job(self.name, job_id, orders.AS_NEW, expected_state=expected)
+        self._announce(EventType.JOB_WAITING, job_id)
+        return done
+
+    def promote(self, job_id: str | None = None) -> int:
+        """Let a delayed job, or all of them, wait now; return how many.
+
+        Raises:
+            InvalidJobState: the one job is not delayed.
+        """
+        done = 1
+        if job_id is None:
+            done = self.store.promote_jobs(self.name)
+        else:
+            expected = JobState.DELAYED
+            self.store.update_job(self.name, job_id, orders.AS_DUE, expected_state=expected)
+        self._announce(EventType.JOB_WAITING, job_id)
+        return done
+
+    # -- the whole of it -----------------------------------------------------------------------
+
+    def pause(self, name: str | None = None) -> None:
+        """Hand out no more jobs of that name, or none at all; those that run go on."""
+        self.store.pause_job_name(self.name, name or orders.EVERY_NAME)
+        self._announce(EventType.QUEUE_PAUSED, data=name)
+
+    def resume(self, name: str | None = None) -> None:
+        """Hand out jobs of that name again, or all that are not paused by name."""
+        self.store.resume_job_name(self.name, name or orders.EVERY_NAME)
+        self._announce(EventType.QUEUE_RESUMED, data=name)
+
+    def paused(self) -> Sequence[str]:
+        """Return the paused names, sorted; "__all__" among them if the queue is."""
+        return self.store.get_paused_job_names(self.name)
+
+    def counts(self) -> dict[JobState, int]:
+        """Count the jobs in each state, zeros included."""
+        return self.store.get_job_counts(self.name)
+
+    def drain(self) -> None:
+        """Delete every job that has not begun."""
+        self.store.drain(self.name)
+        self._announce(EventType.QUEUE_DRAINED)
+
+    def clean(self, state: JobState, grace: Span, *, limit: int | None = None) -> int:
+        """Delete jobs in `state` that ended, or were made, longer ago than `grace`; count them."""
+        return self.store.clean(self.name, state, orders.after(grace), limit=limit)
+
+    def obliterate(self, *, force: bool = False) -> None:
+        """Delete everything about the queue.
+
+        Raises:
+            QueueActive: jobs run in it, and `force` is False.
+        """
+        self.store.obliterate(self.name, force=force)
+
+    def _announce(self, kind: EventType, job_id: str | None = None, data: Any = None) -> None:
+        if self.store.has_subscribers(self.name):
+            event = StoreEvent(type=kind, queue_name=self.name, job_id=job_id, data=data)
+            tell_blocking(self.store, [event])

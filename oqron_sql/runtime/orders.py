@@ -1,0 +1,123 @@
+"""How jobs are made from what callers ask for, and what is told of them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from typing import Any, TypedDict
+
+from oqron_sql.contract.durations import parse_duration
+from oqron_sql.contract.events import EventType, StoreEvent
+from oqron_sql.contract.model import Job, JobState, JobUpdate
+from oqron_sql.contract.newjob import new_job
+from oqron_sql.contract.options import (
+    Backoff,
+    ChildPolicy,
+    Deduplication,
+    Group,
+    JobOptions,
+)
+
+Span = timedelta | float | str
+"""A span of time: a timedelta, a number of seconds, or a text like "5 minutes"."""
+Retained = bool | int | timedelta | str
+Bulk = tuple[str, Any] | tuple[str, Any, JobOptions]
+"""A job of a bulk: its name, its payload and, if need be, its options."""
+
+
+class Options(TypedDict, total=False):
+    """The members of `JobOptions` as keywords; a span may be a text, a group or a key its name."""
+
+    attempts: int
+    backoff: Backoff | None
+    delay: Span | None
+    priority: int
+    deduplication: Deduplication | str | None
+    remove_on_complete: Retained
+    remove_on_fail: Retained
+    timeout: Span | None
+    job_id: str | None
+    fail_parent_on_child_failure: ChildPolicy
+    group: Group | str | None
+
+
+EVERY_NAME = "__all__"
+"""How the contract spells that a whole queue is paused."""
+ENDED = (JobState.COMPLETED, JobState.FAILED)
+AS_DUE: JobUpdate = {"state": JobState.WAITING, "delay_until": None}
+AS_NEW: JobUpdate = {
+    **AS_DUE,
+    "attempts_made": 0,
+    "progress": 0,
+    "returnvalue": None,
+    "failed_reason": None,
+    "stacktrace": [],
+    "processed_at": None,
+    "completed_at": None,
+    "failed_at": None,
+    "cancelled_at": None,
+    "discarded": False,
+}
+
+_SPANS = ("delay", "timeout")
+_RETAINED = ("remove_on_complete", "remove_on_fail")
+_STATES = {
+    JobState.WAITING: EventType.JOB_WAITING,
+    JobState.DELAYED: EventType.JOB_DELAYED,
+    JobState.WAITING_CHILDREN: EventType.JOB_WAITING_CHILDREN,
+}
+
+
+def order(queue: str, name: str, data: Any, opts: JobOptions, given: Options) -> Job:
+    """Return the unsaved job that was asked for.
+
+    Raises:
+        InvalidInput: a name or an option cannot be what it is.
+    """
+    return new_job(queue, name, data, with_options(opts, given))
+
+
+def order_bulk(
+    queue: str, entries: Iterable[Bulk], defaults: JobOptions, given: Options
+) -> list[Job]:
+    """Return the unsaved jobs of a bulk.
+
+    Raises:
+        InvalidInput: a name or an option cannot be what it is.
+    """
+    shared = with_options(defaults, given)
+    return [
+        new_job(queue, name, data, with_options(own[0], given) if own else shared)
+        for name, data, *own in entries
+    ]
+
+
+def with_options(opts: JobOptions, given: Options) -> JobOptions:
+    """Return `opts` with the members that are given."""
+    return dataclasses.replace(opts, **_plain(given)) if given else opts
+
+
+def after(delay: Span) -> timedelta:
+    """Return the span that `delay` means, with or without a leading "in "."""
+    return parse_duration(delay.removeprefix("in ") if isinstance(delay, str) else delay)
+
+
+def saved(job: Job) -> StoreEvent:
+    """Return the event that tells of a job that was saved."""
+    return StoreEvent(type=_STATES[job.state], queue_name=job.queue_name, job_id=job.id)
+
+
+def _plain(given: Mapping[str, Any]) -> dict[str, Any]:
+    made = dict(given)
+    for name in _SPANS:
+        if made.get(name) is not None:
+            made[name] = after(made[name])
+    for name in _RETAINED:
+        if isinstance(made.get(name), str):
+            made[name] = parse_duration(made[name])
+    if isinstance(made.get("group"), str):
+        made["group"] = Group(id=made["group"])
+    if isinstance(made.get("deduplication"), str):
+        made["deduplication"] = Deduplication(key=made["deduplication"])
+    return made

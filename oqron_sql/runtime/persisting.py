@@ -1,0 +1,36 @@
+"""Loops that nothing ends but their owner."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable
+
+from oqron_sql.errors import StoreUnavailable
+
+logger = logging.getLogger("oqron_sql")
+
+FIRST_PAUSE = 0.1
+LONGEST_PAUSE = 5.0
+
+
+async def persist(
+    what: str, step: Callable[[], Awaitable[object]], done: Callable[[], bool]
+) -> None:
+    """Repeat `step` until `done`; after a failure pause, longer each time, and go on."""
+    failures = 0
+    while not done():
+        try:
+            await step()
+        except Exception as error:
+            failures += 1
+            longest = min(FIRST_PAUSE * 2**failures, LONGEST_PAUSE)
+            pause = random.uniform(0.5, 1) * longest  # noqa: S311 - spreads, guards nothing
+            known = isinstance(error, StoreUnavailable | TimeoutError)
+            logger.warning(
+                "%s failed, trying again in %.1f s: %r", what, pause, error, exc_info=not known
+            )
+            await asyncio.sleep(pause)
+        else:
+            failures = 0

@@ -1,0 +1,310 @@
+"""The queue, awaited and blocking: both are held to the same tests."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
+from sqlalchemy.orm import Session
+
+from oqron_sql import (
+    AsyncSQLStore,
+    AsyncStore,
+    BlockingQueue,
+    Complete,
+    Fail,
+    JobOptions,
+    JobState,
+    MemoryStore,
+    Queue,
+    SQLStore,
+)
+from oqron_sql.contract import Backoff, Deduplication, EventType, Group, StoreEvent, hash_payload
+from oqron_sql.errors import (
+    ConfigurationError,
+    GroupFull,
+    InvalidInput,
+    InvalidJobState,
+    InvalidName,
+    QueueActive,
+)
+from oqron_sql.runtime import BlockingFlowProducer, FlowJob, FlowProducer
+from oqron_sql.testing import StoreHarness
+from tests.runtime.faults import Faulty
+from tests.runtime.steps import HOUR, MINUTE, QUEUE, queue_of
+
+WAITING, DELAYED, FAILED = JobState.WAITING, JobState.DELAYED, JobState.FAILED
+
+
+async def test_a_job_is_what_was_asked_for(store: AsyncStore) -> None:
+    queue = Queue(QUEUE, store, JobOptions(attempts=7, delay=HOUR))
+    job = await queue.add("welcome", {"to": "ada"}, timeout="90 s", group="ada", delay=None)
+    found = await job.get()
+    assert found is not None
+    assert (found.name, found.data, found.state) == ("welcome", {"to": "ada"}, WAITING)
+    expected = JobOptions(attempts=7, timeout=timedelta(seconds=90), group=Group(id="ada"))
+    assert (found.opts, found.group_id) == (expected, "ada")
+    own = JobOptions(attempts=2, backoff=Backoff(delay=MINUTE))
+    found = await (await queue.add("welcome", None, own, priority=5)).get()
+    assert found is not None
+    assert found.opts == JobOptions(attempts=2, backoff=Backoff(delay=MINUTE), priority=5)
+    kept = await (await queue.now("welcome", remove_on_complete="1 day", remove_on_fail=9)).get()
+    assert kept is not None
+    assert (kept.opts.remove_on_complete, kept.opts.remove_on_fail) == (timedelta(days=1), 9)
+    assert (repr(queue), repr(job)) == ("<Queue 'mail'>", f"<job {job.id!r} of 'mail'>")
+
+
+@pytest.mark.parametrize("delay", [HOUR, 3600, "60 minutes", "in 1 hour"])
+async def test_a_delay_counts_from_now(store: AsyncStore, delay: Any) -> None:
+    queue = queue_of(store)
+    for job in (await queue.schedule(delay, "later"), await queue.add("later", delay=delay)):
+        found = await job.get()
+        assert found is not None
+        assert found.state is DELAYED
+        assert found.delay_until is not None
+        assert found.created_at is not None
+        assert abs(found.delay_until - found.created_at - HOUR) < timedelta(seconds=1)
+
+
+async def test_what_cannot_be_is_refused_before_anything_is_written(store: AsyncStore) -> None:
+    queue = queue_of(store)
+    unheard_of: Any = {"retries": 3}
+    bad: list[tuple[type[Exception], Callable[[], Any]]] = [
+        (InvalidInput, lambda: queue.schedule("soon", "job")),
+        (InvalidInput, lambda: queue.schedule(-1, "job")),
+        (InvalidInput, lambda: queue.add("job", attempts=0)),
+        (InvalidInput, lambda: queue.add("job", {1, 2})),
+        (InvalidName, lambda: queue.add("")),
+        (InvalidInput, lambda: queue.add_bulk([("good", 1), ("bad", {1, 2})])),
+        (TypeError, lambda: queue.add("job", **unheard_of)),
+    ]
+    for error, call in bad:
+        with pytest.raises(error):
+            await call()
+    assert await store.list_queues() == []
+    with pytest.raises(InvalidName):
+        Queue("", store)
+
+
+async def test_an_add_is_one_call_and_so_is_a_bulk(store: AsyncStore) -> None:
+    faulty = Faulty(store)
+    queue = queue_of(faulty)
+    await queue.add("job", deduplication="key")
+    assert faulty.calls == {"save_job": 1}
+    jobs = await queue.add_bulk([("job", n) for n in range(2000)], attempts=3)
+    assert faulty.calls == {"save_job": 1, "save_bulk": 1}
+    assert len({job.id for job in jobs}) == 2000
+    assert (await queue.counts())[WAITING] == 2001
+
+
+async def test_one_live_job_per_key_or_payload(store: AsyncStore, harness: StoreHarness) -> None:
+    queue = queue_of(store)
+    by_hash = Deduplication(hash=True, ttl=MINUTE)
+    first = await queue.add("job", {"b": 1, "a": 2}, deduplication=by_hash)
+    again = await queue.add("job", {"a": 2, "b": 1}, deduplication=by_hash)
+    other = await queue.add("job", {"a": 3}, deduplication=by_hash)
+    assert first.id == again.id != other.id
+    assert await store.find_by_deduplication_key(QUEUE, hash_payload({"a": 3})) is not None
+    await harness.advance(MINUTE + timedelta(seconds=1))
+    assert (await queue.add("job", {"a": 3}, deduplication=by_hash)).id != other.id
+    keyed = [await queue.add("job", n, deduplication="once") for n in range(2)]
+    assert keyed[0].id == keyed[1].id
+    assert (await queue.add("job", job_id=keyed[0].id)).id == keyed[0].id
+
+
+async def test_a_full_group_is_told(store: AsyncStore) -> None:
+    queue, group = queue_of(store), Group(id="ada", max_size=1)
+    await queue.add("job", group=group)
+    with pytest.raises(GroupFull, match="'ada' of queue 'mail' is full"):
+        await queue.add("job", group=group)
+    with pytest.raises(GroupFull):
+        await queue.add_bulk([("job", 1), ("job", 2, JobOptions(group=group))])
+    assert (await queue.counts())[WAITING] == 1
+
+
+async def test_ended_jobs_are_retried_and_delayed_ones_promoted(store: AsyncStore) -> None:
+    queue = queue_of(store)
+    jobs = await queue.add_bulk([("job", n) for n in range(4)])
+    leased = await store.fetch_jobs(QUEUE, "worker", HOUR, 4)
+    await store.finish_jobs(QUEUE, [Fail(job, "boom", "trace") for job in leased[:3]])
+    await store.finish_jobs(QUEUE, [Complete(leased[3], "done")])
+    for number, expected in ((0, FAILED), (3, JobState.COMPLETED)):
+        found = await jobs[number].get()
+        assert found is not None
+        assert found.state is expected
+        assert await queue.retry(jobs[number].id) == 1
+        found = await queue.get(jobs[number].id)
+        assert found is not None
+        assert (found.state, found.attempts_made, found.returnvalue) == (WAITING, 0, None)
+        assert (found.failed_reason, found.stacktrace, found.completed_at) == (None, [], None)
+    assert await queue.retry() == 2
+    with pytest.raises(InvalidJobState, match="'waiting', expected 'completed' or 'failed'"):
+        await queue.retry(jobs[0].id)
+    late = [await queue.schedule(HOUR, "job") for _ in range(3)]
+    assert await queue.promote(late[0].id) == 1
+    assert await queue.promote() == 2
+    with pytest.raises(InvalidJobState):
+        await queue.promote("unknown")
+    assert (await queue.counts())[WAITING] == 7
+
+
+async def test_the_whole_queue(store: AsyncStore) -> None:
+    queue = queue_of(store)
+    first, *rest = await queue.add_bulk([("job", n) for n in range(5)])
+    assert [job.data for job in await queue.list(WAITING, 1, 3)] == [1, 2]
+    await queue.remove(rest[-1].id)
+    await queue.remove("unknown")
+    assert await rest[-1].get() is None
+    assert await queue.clean(WAITING, "1 hour") == 0
+    await queue.pause("job")
+    await queue.pause()
+    assert await queue.paused() == ["__all__", "job"]
+    await queue.resume("job")
+    await queue.resume()
+    (active,) = await store.fetch_jobs(QUEUE, "worker", HOUR, 1)
+    assert active.id == first.id
+    await queue.drain()
+    assert {state: n for state, n in (await queue.counts()).items() if n} == {JobState.ACTIVE: 1}
+    with pytest.raises(QueueActive):
+        await queue.obliterate()
+    await queue.obliterate(force=True)
+    assert await store.list_queues() == []
+
+
+async def test_what_is_done_is_told_in_the_process(store: AsyncStore) -> None:
+    queue, told = queue_of(store), []
+
+    def hear(event: StoreEvent) -> None:
+        told.append((event.type, event.job_id))
+
+    await queue.add("job")  # of which nobody hears
+    store.subscribe(QUEUE, hear)
+    job, late = await queue.add("job"), await queue.schedule(HOUR, "job")
+    double = await queue.add("job", job_id=job.id)
+    await queue.promote(late.id)
+    await queue.pause("job")
+    await queue.resume()
+    await queue.drain()
+    assert told == [
+        (EventType.JOB_WAITING, job.id),
+        (EventType.JOB_DELAYED, late.id),
+        (EventType.JOB_WAITING, double.id),
+        (EventType.JOB_WAITING, late.id),
+        (EventType.QUEUE_PAUSED, None),
+        (EventType.QUEUE_RESUMED, None),
+        (EventType.QUEUE_DRAINED, None),
+    ]
+
+
+async def test_what_cannot_be_told_is_done_all_the_same(
+    store: AsyncStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    faulty = Faulty(store)
+    faulty.broken = {"publish"}
+    store.subscribe(QUEUE, print)
+    queue = queue_of(faulty)
+    await queue.add("job")
+    await queue.drain()
+    assert "could not tell of job:waiting" in caplog.text
+
+
+@contextmanager
+def shop(tmp_path: Any) -> Iterator[tuple[SQLStore, sa.Engine]]:
+    engine = sa.create_engine(f"sqlite:///{tmp_path}/shop.db")
+    with SQLStore(engine) as store:
+        yield store, engine
+    engine.dispose()
+
+
+def test_a_job_joins_the_transaction_of_its_host(tmp_path: Any) -> None:
+    """It is there, and told of, when the host commits; after a rollback it never was."""
+    told: list[str | None] = []
+    with shop(tmp_path) as (store, engine):
+        queue, flows = BlockingQueue(QUEUE, store), BlockingFlowProducer(store)
+        store.subscribe(QUEUE, lambda event: told.append(event.job_id))
+        for commits in (False, True):
+            with Session(engine) as session:
+                ids = [queue.add("job", session=session).id]
+                ids += [each.id for each in queue.add_bulk([("job", 1)], session=session)]
+                ids.append(queue.schedule(HOUR, "job", session=session).id)
+                children = [FlowJob(QUEUE, "child")]
+                tree = flows.add(FlowJob(QUEUE, "root", children=children), session=session)
+                ids += [tree.children[0].job.id, tree.job.id]
+                assert told == []
+                (session.commit if commits else session.rollback)()
+            assert told == (ids if commits else [])
+            assert queue.counts()[WAITING] == (3 if commits else 0)
+
+
+async def test_an_awaited_session_is_joined_too(tmp_path: Any) -> None:
+    engine = create_async_engine(f"sqlite+aiosqlite:///{tmp_path}/shop.db")
+    told: list[str | None] = []
+    async with AsyncSQLStore(engine) as store:
+        queue, flows = Queue(QUEUE, store), FlowProducer(store)
+        store.subscribe(QUEUE, lambda event: told.append(event.job_id))
+        async with AsyncSession(engine) as session:
+            job = await queue.add("job", session=session)
+            flow = await flows.add(FlowJob(QUEUE, "root"), session=session)
+            assert told == []
+            await session.commit()
+        assert told == [job.id, flow.job.id]
+        assert (await queue.counts())[WAITING] == 2
+    await engine.dispose()
+
+
+def test_memory_has_no_transactions_to_join() -> None:
+    queue = BlockingQueue(QUEUE, MemoryStore())
+    with pytest.raises(ConfigurationError, match="a MemoryStore cannot join a transaction"):
+        queue.add("job", session=object())
+
+
+def test_the_blocking_queue_does_all_that_the_awaited_one_does() -> None:
+    store = MemoryStore()
+    queue = BlockingQueue(QUEUE, store, JobOptions(attempts=2))
+    told: list[EventType] = []
+    store.subscribe(QUEUE, lambda event: told.append(event.type))
+    first, *_ = queue.add_bulk([("job", n) for n in range(3)])
+    late, now = queue.schedule("in 1 hour", "job"), queue.now("job", delay=HOUR)
+    assert [queue.promote(late.id), queue.promote()] == [1, 0]
+    assert (repr(queue), repr(now)) == ("<BlockingQueue 'mail'>", f"<job {now.id!r} of 'mail'>")
+    found = queue.get(first.id)
+    assert found is not None
+    assert found.opts.attempts == 2
+    assert now.get() is not None
+    assert now.cancel() is True
+    assert queue.cancel("unknown") is False
+    assert [job.data for job in queue.list(WAITING)] == [0, 1, 2, None]
+    assert queue.retry(now.id) == 1
+    assert queue.retry(state=FAILED) == 0
+    queue.remove(now.id)
+    queue.pause()
+    assert queue.paused() == ["__all__"]
+    queue.resume()
+    assert queue.clean(WAITING, HOUR) == 0
+    (active,) = store.fetch_jobs(QUEUE, "worker", HOUR, 1)
+    store.finish_jobs(QUEUE, [Complete(active, "done")])
+    assert first.result(1) == "done"
+    assert [job.state for job in queue.observe(first.id)] == [JobState.COMPLETED]
+    assert [job.state for job in first.observe()] == [JobState.COMPLETED]
+    queue.drain()
+    assert queue.counts()[JobState.COMPLETED] == 1
+    queue.obliterate()
+    assert store.list_queues() == []
+    assert told[:3] == [EventType.JOB_WAITING] * 3
+
+
+def test_the_two_queues_have_the_same_methods() -> None:
+    def methods(kind: type) -> dict[str, list[str]]:
+        return {
+            name: list(inspect.signature(method).parameters)
+            for name, method in vars(kind).items()
+            if callable(method) and not name.startswith("_")
+        }
+
+    assert methods(Queue) == methods(BlockingQueue)
