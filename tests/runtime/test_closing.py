@@ -41,7 +41,7 @@ async def test_closing_waits_for_what_runs_and_hands_back_the_rest(store: AsyncS
     assert await states(store) == {JobState.COMPLETED: 5, JobState.WAITING: 8}
     found = await jobs[-1].get()
     assert found is not None
-    assert (found.attempts_made, found.lost_count, found.attempt_logs) == (0, 0, [])
+    assert (found.attempts_made, found.lost_count, found.attempt_logs) == (0, 0, ())
     assert not store.has_subscribers(QUEUE)
     assert [each.name for each in threading.enumerate() if "heartbeat" in each.name] == []
 

@@ -135,7 +135,7 @@ async def test_a_result_that_comes_too_late_is_not_recorded(
         job = await queue.add("job")
         await until(lambda: "had lost its lease" in caplog.text)
     found = await in_state(store, job.id, JobState.ACTIVE)
-    assert (found.locked_by, found.returnvalue, found.logs) == ("other", None, [])
+    assert (found.locked_by, found.returnvalue, found.logs) == ("other", None, ())
 
 
 @pytest.mark.parametrize("hangs", [False, True], ids=["fails", "hangs"])

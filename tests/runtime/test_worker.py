@@ -243,10 +243,10 @@ async def test_progress_and_lines_are_written(store: AsyncStore) -> None:
 
         await until(written)
         gate.open()
-        assert (await ended(store, job.id)).logs[-2:] == ["at 50", "the last word"]
+        assert (await ended(store, job.id)).logs[-2:] == ("at 50", "the last word")
         job = await queue.add("talks in a thread")
         found = await ended(store, job.id)
-        assert (found.logs, found.progress) == (["from a thread"], 99.5)
+        assert (found.logs, found.progress) == (("from a thread",), 99.5)
         assert found.returnvalue == {}
 
 

@@ -32,7 +32,7 @@ async def test_a_released_job_waits_in_its_old_place(store: AsyncStore) -> None:
     assert [each.state for each in settled] == [JobState.COMPLETED, JobState.WAITING]
     found = await read(store, jobs[0])
     assert (found.state, found.locked_by, found.lock_until) == (JobState.WAITING, None, None)
-    assert (found.attempts_made, found.lost_count, found.attempt_logs) == (0, 0, [])
+    assert (found.attempts_made, found.lost_count, found.attempt_logs) == (0, 0, ())
     assert (await read(store, jobs[1])).returnvalue == "done"
     assert await take_names(store, 2) == ["first", "third"]
 
