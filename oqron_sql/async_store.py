@@ -103,9 +103,12 @@ class AsyncSQLStore(BaseStore):
         """Run a body of SQL in one operation; for extensions."""
         if self._shell.source.hop == "none":
             return self._shell.run(body, repeatable=repeatable)
-        task = asyncio.ensure_future(
-            self._hop(lambda: self._shell.run(body, repeatable=repeatable))
-        )
+        running = self._hop(lambda: self._shell.run(body, repeatable=repeatable))
+        if self._shell.source.join is not None:
+            # In the caller's own task, which a scoped session goes by; nothing is decided here.
+            result: R = await running
+            return result
+        task = asyncio.ensure_future(running)
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:

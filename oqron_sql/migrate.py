@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args
 
 from sqlalchemy import Connection, Engine
 
+from oqron_sql import dialects
 from oqron_sql.errors import ConfigurationError, SchemaOutOfDate
 from oqron_sql.schema.migrating import Move, run
 from oqron_sql.schema.revisions import HEAD, glance, read, refuse_unknown, version_table
@@ -60,8 +61,9 @@ def current(
 ) -> str | None:
     """Return the revision that the tables have; None if there are none."""
     if isinstance(bind, Connection):
-        return read(bind, prefix, schema)
-    with bind.connect() as conn:
+        with dialects.borrowed(bind) as conn:
+            return read(conn, prefix, schema)
+    with dialects.adopt(bind).connect() as conn:
         return read(conn, prefix, schema)
 
 

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import random
 import threading
 import time
-import weakref
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import TypeVar
 
-from sqlalchemy import Connection, event
+from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.util import await_only
 
 from oqron_sql.binding import Body
 from oqron_sql.contract.events import StoreEvent, Subscribers
+from oqron_sql.dialects import borrowed
 from oqron_sql.engines import Source
 from oqron_sql.errors import OqronError, StoreClosed, StoreUnavailable
+from oqron_sql.joining import after_commit
 from oqron_sql.queries.tx import Contended, Settings, Tx
 
 logger = logging.getLogger("oqron_sql")
@@ -37,9 +39,6 @@ class Shell:
     def __init__(self, source: Source, settings: Settings, subscribers: Subscribers) -> None:
         self.source, self.settings, self.subscribers = source, settings, subscribers
         self.closed: str | None = None if source.join else "before connect()"
-        self._pending: weakref.WeakKeyDictionary[Connection, list[StoreEvent]] = (
-            weakref.WeakKeyDictionary()
-        )
         self._turn = (
             threading.RLock() if source.dialect.exclusive and source.hop != "greenlet" else None
         )
@@ -75,8 +74,7 @@ class Shell:
             tx = Tx(conn, self.source.dialect, self.settings)
             try:
                 result = body(tx)
-                committing = tx.begun or not self.source.dialect.autocommit
-                if committing:
+                if self._in_transaction(tx):
                     self.source.dialect.commit(conn)
             except DBAPIError as error:
                 self._clean_up(tx, error)
@@ -113,8 +111,16 @@ class Shell:
             raise _Again(unknown=False) from error
         raise error
 
+    def _in_transaction(self, tx: Tx) -> bool:
+        """Whether there is something to commit or to undo."""
+        dialect = self.source.dialect
+        if tx.begun or not dialect.autocommit:
+            return True
+        # A host's engine may have a "begin" hook that begins one.
+        return self.source.owned is None and dialect.in_transaction(tx.conn)
+
     def _undo(self, tx: Tx) -> None:
-        if tx.conn.invalidated or not (tx.begun or not self.source.dialect.autocommit):
+        if tx.conn.invalidated or not self._in_transaction(tx):
             return
         try:
             self.source.dialect.rollback(tx.conn)
@@ -124,30 +130,28 @@ class Shell:
             tx.conn.invalidate(error)
 
     def _run_joined(self, body: Body[R], conn: Connection) -> R:
-        """Run `body` in the host's transaction: nothing is begun, committed, or tried again."""
-        tx = Tx(conn, self.source.dialect, self.settings, joined=True)
-        result = body(tx)
-        if tx.events:
-            self._hold_back(conn, tx.events)
+        """Run `body` in the host's transaction: nothing is begun, committed, or tried again.
+
+        Where the host's connection commits every statement by itself, there is no transaction to
+        join, and the operation is one of its own.
+        """
+        dialect = self.source.dialect
+        with borrowed(conn):
+            alone = dialect.autocommits(conn)
+            tx = Tx(conn, dialect, self.settings, joined=not alone)
+            try:
+                result = body(tx)
+                tx.commit()
+            except BaseException as error:
+                with contextlib.suppress(SQLAlchemyError):
+                    tx.rollback()
+                if isinstance(error, Contended):
+                    raise StoreUnavailable(_name(body)) from None
+                raise
+        for told in tx.events:
+            tell = functools.partial(self.subscribers.deliver, told)
+            after_commit(conn, tell) if conn.in_transaction() and not alone else tell()
         return result
-
-    def _hold_back(self, conn: Connection, events: list[StoreEvent]) -> None:
-        """Tell events when the host commits, and not at all when it does not."""
-        pending = self._pending.get(conn)
-        if pending is None:
-            pending = self._pending[conn] = []
-            event.listen(conn, "commit", self._committed)
-            event.listen(conn, "rollback", self._rolled_back)
-        pending += events
-
-    def _committed(self, conn: Connection) -> None:
-        events = self._pending.get(conn, [])
-        told, events[:] = list(events), []
-        for one in told:
-            self.subscribers.deliver(one)
-
-    def _rolled_back(self, conn: Connection) -> None:
-        self._pending.get(conn, []).clear()
 
     def _pause(self, attempt: int) -> None:
         longest = min(FIRST_PAUSE * 2**attempt, LONGEST_PAUSE)

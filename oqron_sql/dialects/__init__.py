@@ -8,6 +8,8 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any
 
+from sqlalchemy import Connection, Engine
+
 from oqron_sql.dialects.base import Claim, Dialect, IsoTimestamp, Work
 from oqron_sql.errors import ConfigurationError
 
@@ -16,6 +18,8 @@ __all__ = [
     "Dialect",
     "IsoTimestamp",
     "Work",
+    "adopt",
+    "borrowed",
     "get",
     "index_options",
     "register",
@@ -24,6 +28,8 @@ __all__ = [
 
 ENTRY_POINTS = "oqron_sql.dialects"
 _PORTABLE = Dialect()
+# Our tables are where `schema` says, whatever a host calls its own.
+_TRANSLATION = "schema_translate_map"
 
 _registry: dict[str, str | Dialect] = {
     "postgresql": "oqron_sql.dialects.postgresql",
@@ -49,6 +55,28 @@ def get(name: str) -> Dialect:
         found = import_module(found).dialect
     _registry[name] = found
     return found
+
+
+def adopt(engine: Engine) -> Engine:
+    """Return a host's engine as it is used for our tables; its own settings stay as they are."""
+    adopted = get(engine.dialect.name).adopt(engine)
+    if adopted.get_execution_options().get(_TRANSLATION):
+        return adopted.execution_options(**{_TRANSLATION: None})
+    return adopted
+
+
+@contextlib.contextmanager
+def borrowed(conn: Connection) -> Iterator[Connection]:
+    """Use a host's connection for our tables, and give it back as it was."""
+    translation = conn.get_execution_options().get(_TRANSLATION)
+    if not translation:
+        yield conn
+        return
+    conn.execution_options(**{_TRANSLATION: None})
+    try:
+        yield conn
+    finally:
+        conn.execution_options(**{_TRANSLATION: translation})
 
 
 def table_options() -> dict[str, Any]:

@@ -182,13 +182,22 @@ class Dialect:
         """Roll it back."""
         conn.rollback()
 
+    def enter(self, conn: Connection) -> None:
+        """Make sure that the driver has begun the transaction that a host says it is in."""
+
+    def in_transaction(self, conn: Connection) -> bool:
+        """Whether the driver knows that a transaction is open."""
+        return False
+
     def autocommits(self, conn: Connection) -> bool:
         """Whether statements on `conn` are committed one by one: there is nothing to join."""
         driver = conn.connection.dbapi_connection
         try:
-            return driver is not None and conn.dialect.detect_autocommit_setting(driver)
+            autocommit = driver is not None and conn.dialect.detect_autocommit_setting(driver)
         except NotImplementedError:
             return False
+        # A host may have begun what SQLAlchemy knows nothing of.
+        return autocommit and not self.in_transaction(conn)
 
     def check_server(self, conn: Connection) -> None:
         """Look at the server's version and settings.
@@ -352,6 +361,13 @@ class Dialect:
 
     def lock_rows(self, rows: Select[Any], *, skip_locked: bool = True) -> Select[Any]:
         """Return `rows` such that reading them locks them, where the database can do that."""
+        return rows
+
+    def read_current(self, rows: Select[Any]) -> Select[Any]:
+        """Return `rows` such that they are read as they are, not as the transaction saw them first.
+
+        For a host's transaction only. By default the database tells of a conflict by itself.
+        """
         return rows
 
 

@@ -56,6 +56,7 @@ GONE = READ_ONLY | {2006, 2013, 1053, 1927}
 # no right to a database, a table, a command
 FORBIDDEN = {1044, 1142, 1227}
 DUPLICATE = 1062
+IN_TRANSACTION = 1  # in the status that comes with every reply
 _READ_COMMITTED = "oqron_read_committed"
 
 
@@ -135,6 +136,8 @@ class MySQL(Upserting):
         return engine.execution_options(isolation_level="AUTOCOMMIT")
 
     def begin(self, conn: Connection) -> None:
+        if self.in_transaction(conn):  # a host's "begin" hook was first
+            conn.exec_driver_sql("COMMIT")
         # Under REPEATABLE READ the gap locks of eight workers deadlock hundreds of times.
         if not conn.info.get(_READ_COMMITTED):
             conn.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
@@ -145,6 +148,12 @@ class MySQL(Upserting):
 
     def rollback(self, conn: Connection) -> None:
         conn.exec_driver_sql("ROLLBACK")
+
+    def in_transaction(self, conn: Connection) -> bool:
+        driver: Any = conn.connection.driver_connection
+        if hasattr(driver, "get_transaction_status"):  # asyncmy
+            return bool(driver.get_transaction_status())
+        return bool((getattr(driver, "server_status", None) or 0) & IN_TRANSACTION)  # pymysql
 
     def check_server(self, conn: Connection) -> None:
         maria = bool(getattr(conn.dialect, "is_mariadb", False))
@@ -247,6 +256,10 @@ class MySQL(Upserting):
 
     def lock_rows(self, rows: Select[Any], *, skip_locked: bool = True) -> Select[Any]:
         return rows.with_for_update(skip_locked=skip_locked)
+
+    def read_current(self, rows: Select[Any]) -> Select[Any]:
+        # Under REPEATABLE READ, the default of hosts, only locking reads see what is there now.
+        return rows.with_for_update(read=True)
 
 
 def _locking(claim: Claim) -> Executable:

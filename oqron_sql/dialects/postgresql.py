@@ -82,13 +82,21 @@ class PostgreSQL(Upserting):
         return engine.execution_options(isolation_level="AUTOCOMMIT")
 
     def begin(self, conn: Connection) -> None:
-        conn.exec_driver_sql("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE")
+        if not self.in_transaction(conn):  # a host's "begin" hook was first
+            conn.exec_driver_sql("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE")
 
     def commit(self, conn: Connection) -> None:
         conn.exec_driver_sql("COMMIT")
 
     def rollback(self, conn: Connection) -> None:
         conn.exec_driver_sql("ROLLBACK")
+
+    def in_transaction(self, conn: Connection) -> bool:
+        driver: Any = conn.connection.driver_connection
+        if hasattr(driver, "is_in_transaction"):  # asyncpg
+            return bool(driver.is_in_transaction())
+        info = getattr(driver, "info", None)  # psycopg
+        return info is not None and info.transaction_status != 0
 
     def check_server(self, conn: Connection) -> None:
         version = conn.dialect.server_version_info or (0,)

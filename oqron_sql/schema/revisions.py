@@ -8,6 +8,7 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine, Select, String, column, inspect, select, table
 from sqlalchemy.exc import DBAPIError
 
+from oqron_sql import dialects
 from oqron_sql.errors import ConfigurationError, SchemaOutOfDate
 from oqron_sql.schema.tables import check_identifier
 
@@ -42,6 +43,7 @@ def read(conn: Connection, prefix: str, schema: str | None) -> str | None:
 
 def glance(engine: Engine, prefix: str, schema: str | None) -> str | None:
     """Return the revision, None without one; a single SELECT if there is one."""
+    engine = dialects.adopt(engine)
     statement = _stored(prefix, schema)
     try:
         with engine.connect() as conn:
