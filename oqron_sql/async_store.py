@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import weakref
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
@@ -25,6 +26,7 @@ from oqron_sql.engines import (
 )
 from oqron_sql.errors import OqronError
 from oqron_sql.gathering import Entry, Gathering
+from oqron_sql.home import Home
 from oqron_sql.queries import (
     counting,
     deduplicating,
@@ -46,6 +48,7 @@ from oqron_sql.queries import metrics as measuring
 from oqron_sql.schema.tables import DEFAULT_PREFIX
 
 R = TypeVar("R")
+Gatherings = weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Gathering]
 
 CANCEL_GRACE = timedelta(seconds=5)
 
@@ -88,12 +91,12 @@ class AsyncSQLStore(BaseStore):
 
     def _open(self) -> None:
         source = self._shell.source
-        workers = 1 if source.dialect.exclusive else 10
+        workers = 1 if source.dialect.exclusive or source.shared else 10
         self._threads = ThreadPoolExecutor(workers, "oqron_sql") if source.hop == "thread" else None
         # Coroutines would share the transaction of a database that is one connection.
-        self._turn = asyncio.Lock() if source.in_memory and source.hop == "greenlet" else None
-
-        self._gathering = Gathering(self._save_each) if source.join is None else None
+        self._turn = asyncio.Lock() if source.shared and source.hop == "greenlet" else None
+        self._home = Home(source.engine) if source.engine and source.hop == "greenlet" else None
+        self._gatherings: Gatherings = weakref.WeakKeyDictionary()
 
     def using(self, bind: AwaitingBind) -> Self:
         """Return this store bound to the host's session or connection: it joins its transaction."""
@@ -123,6 +126,8 @@ class AsyncSQLStore(BaseStore):
     async def _hop(self, call: Any) -> Any:
         if self._threads is not None:
             return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+        if self._home is not None:
+            self._home.enter()
         if self._turn is None:
             return await greenlet_spawn(call)
         async with self._turn:
@@ -133,9 +138,12 @@ class AsyncSQLStore(BaseStore):
 
         Saves that are made while one is under way are committed together after it.
         """
-        if self._gathering is None:
+        if self._shell.source.join is not None:
             return await self.run(lambda tx: saving.save_job(tx, queue, job))
-        return await self._gathering.save(queue, job)
+        loop = asyncio.get_running_loop()
+        if loop not in self._gatherings:
+            self._gatherings[loop] = Gathering(self._save_each)
+        return await self._gatherings[loop].save(queue, job)
 
     async def _save_each(self, jobs: Sequence[Entry]) -> list[str | OqronError]:
         return await self.run(lambda tx: saving.save_each(tx, jobs))
@@ -150,7 +158,7 @@ class AsyncSQLStore(BaseStore):
         self._disconnect()
         owned = self._shell.source.owned
         if isinstance(owned, AsyncEngine):
-            await owned.dispose()
+            await owned.dispose(close=self._home is None or self._home.is_here())
         elif owned is not None:
             await self._hop(owned.dispose)
         if self._threads is not None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import random
+import weakref
 from typing import Self
 
 from oqron_sql import migrate
@@ -17,6 +19,7 @@ from oqron_sql.schema.tables import tables
 from oqron_sql.shell import Shell
 
 SHARDS = 16
+_stores: weakref.WeakSet[BaseStore] = weakref.WeakSet()
 
 
 class BaseStore:
@@ -43,6 +46,7 @@ class BaseStore:
         )
         self._migrate = migrate
         self._shell = Shell(source, settings, Subscribers(on_event_error))
+        _stores.add(self)
 
     def _share(self, source: Source) -> Self:
         """Return the same store on another source."""
@@ -50,10 +54,16 @@ class BaseStore:
         twin._migrate = "off"
         twin._shell = Shell(source, self._shell.settings, self._shell.subscribers)
         twin._open()
+        if source.engine is not None:
+            _stores.add(twin)
         return twin
 
     def _open(self) -> None:
         """Prepare what a shell needs besides its source."""
+
+    def _after_fork(self) -> None:
+        self._shell.after_fork()
+        self._open()
 
     def __repr__(self) -> str:
         names = self._shell.settings.tables
@@ -92,3 +102,12 @@ class BaseStore:
         self._shell.subscribers.clear()
         if self._shell.source.engine is not None:
             self._shell.closed = "after disconnect()"
+
+
+def _after_fork() -> None:
+    for store in tuple(_stores):
+        store._after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

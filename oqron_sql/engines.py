@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import (
     create_async_engine,
 )
 from sqlalchemy.orm import Session, scoped_session, sessionmaker
+from sqlalchemy.pool import StaticPool
 
 from oqron_sql import dialects
 from oqron_sql.dialects import Dialect
@@ -43,7 +44,8 @@ class Source:
     """Where connections come from.
 
     With an `engine` every operation is a transaction of its own; else `join` returns the connection
-    of the host's transaction. `hop` is how an event loop is kept free meanwhile.
+    of the host's transaction. `hop` is how an event loop is kept free meanwhile. When one
+    connection is `shared` by all, operations take turns.
     """
 
     dialect: Dialect
@@ -51,7 +53,7 @@ class Source:
     engine: Engine | None = None
     join: Callable[[], Connection] | None = None
     owned: AsyncEngine | Engine | None = None
-    in_memory: bool = False
+    shared: bool = False
 
 
 def blocking_source(bind: BlockingBind | None) -> Source:
@@ -117,17 +119,16 @@ def _own(url: URL, hop: Hop) -> Source:
         ) from None
     engine = made.sync_engine if isinstance(made, AsyncEngine) else made
     dialect.prepare(engine)
-    return Source(dialect, hop, engine=engine, owned=made, in_memory=dialect.in_memory(url))
+    return Source(dialect, hop, engine=engine, owned=made, shared=_is_shared(engine))
 
 
 def _hosts(bind: Any, hop: Hop) -> Source:
     if isinstance(bind, sessionmaker):
         bind = _engine(bind())
     if isinstance(bind, Engine):
-        dialect = dialects.get(bind.dialect.name)
-        return Source(
-            dialect, hop, engine=dialects.adopt(bind), in_memory=dialect.in_memory(bind.url)
-        )
+        dialect, engine = dialects.get(bind.dialect.name), dialects.adopt(bind)
+        shared = _is_shared(engine) or dialect.in_memory(engine.url)
+        return Source(dialect, hop, engine=engine, shared=shared)
     if isinstance(bind, Connection):
         return Source(dialects.get(bind.dialect.name), hop, join=lambda: bind)
     if isinstance(bind, Session | scoped_session):
@@ -135,6 +136,10 @@ def _hosts(bind: Any, hop: Hop) -> Source:
     raise ConfigurationError(
         f"cannot use {_kind(bind)}; pass a URL, an engine, a connection or a session"
     )
+
+
+def _is_shared(engine: Engine) -> bool:
+    return isinstance(engine.pool, StaticPool)
 
 
 def _joining(session: Any, join: Callable[[], Connection], hop: Hop) -> Source:

@@ -15,13 +15,14 @@ from typing import TypeVar
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.pool import NullPool, Pool
 from sqlalchemy.util import await_only
 
 from oqron_sql.binding import Body
 from oqron_sql.contract.events import StoreEvent, Subscribers
 from oqron_sql.dialects import borrowed
 from oqron_sql.engines import Source
-from oqron_sql.errors import OqronError, StoreClosed, StoreUnavailable
+from oqron_sql.errors import ConfigurationError, OqronError, StoreClosed, StoreUnavailable
 from oqron_sql.joining import after_commit
 from oqron_sql.queries.tx import Contended, Settings, Tx
 
@@ -39,9 +40,26 @@ class Shell:
     def __init__(self, source: Source, settings: Settings, subscribers: Subscribers) -> None:
         self.source, self.settings, self.subscribers = source, settings, subscribers
         self.closed: str | None = None if source.join else "before connect()"
-        self._turn = (
-            threading.RLock() if source.dialect.exclusive and source.hop != "greenlet" else None
-        )
+        self._inherited: Pool | None = None
+        self._open()
+
+    def _open(self) -> None:
+        source = self.source
+        one_by_one = source.dialect.exclusive or source.shared
+        self._turn = threading.RLock() if one_by_one and source.hop != "greenlet" else None
+
+    def after_fork(self) -> None:
+        """Use no connection, and wait for no lock, of the process that this one was forked from."""
+        self._open()
+        engine = self.source.engine
+        if engine is None or self.closed:
+            return
+        if self.source.shared:
+            self.closed = "in a forked process, which has no connection of its own"
+        elif self.source.owned is not None:
+            engine.dispose(close=False)
+        elif not isinstance(engine.pool, NullPool):
+            self._inherited = engine.pool
 
     def run(self, body: Body[R], *, repeatable: bool = True) -> R:
         """Run `body` in one operation, again if the database asks for it, and tell its events.
@@ -89,16 +107,27 @@ class Shell:
 
     @contextlib.contextmanager
     def _connection(self) -> Iterator[Connection]:
-        if self.source.engine is None:
+        engine = self.source.engine
+        if engine is None:
             raise AssertionError("a joined operation has no engine")
+        if self._inherited is not None and engine.pool is self._inherited:
+            raise ConfigurationError(
+                "the connections of this engine belong to the process that was forked; call "
+                "engine.dispose(close=False) first thing in the new one"
+            )
         try:
-            conn = self.source.engine.connect()
+            conn = engine.connect()
         except OqronError:
             raise
         except (DBAPIError, OSError, TimeoutError) as error:
             raise _Again(unknown=False) from error
         with conn:
-            yield conn
+            if self.source.owned is not None:
+                yield conn
+                return
+            with self.source.dialect.autocommitting(conn):
+                conn.begin()  # a host's "begin" hook comes before anything of ours
+                yield conn
 
     def _clean_up(self, tx: Tx, error: DBAPIError) -> None:
         """Leave a sound connection or none, and say whether to try again; always raises."""
@@ -138,6 +167,9 @@ class Shell:
         dialect = self.source.dialect
         with borrowed(conn):
             alone = dialect.autocommits(conn)
+            if alone and not conn.in_transaction():
+                conn.begin()  # as the first statement would; a hook may begin a real one
+                alone = dialect.autocommits(conn)
             tx = Tx(conn, dialect, self.settings, joined=not alone)
             try:
                 result = body(tx)

@@ -28,8 +28,8 @@ __all__ = [
 
 ENTRY_POINTS = "oqron_sql.dialects"
 _PORTABLE = Dialect()
-# Our tables are where `schema` says, whatever a host calls its own.
-_TRANSLATION = "schema_translate_map"
+# Our tables are where `schema` says, and our results are read at once.
+_OURS: dict[str, Any] = {"schema_translate_map": None, "stream_results": False, "yield_per": None}
 
 _registry: dict[str, str | Dialect] = {
     "postgresql": "oqron_sql.dialects.postgresql",
@@ -59,24 +59,27 @@ def get(name: str) -> Dialect:
 
 def adopt(engine: Engine) -> Engine:
     """Return a host's engine as it is used for our tables; its own settings stay as they are."""
-    adopted = get(engine.dialect.name).adopt(engine)
-    if adopted.get_execution_options().get(_TRANSLATION):
-        return adopted.execution_options(**{_TRANSLATION: None})
-    return adopted
+    return engine.execution_options(**{name: _OURS[name] for name in _unsuitable(engine)})
 
 
 @contextlib.contextmanager
 def borrowed(conn: Connection) -> Iterator[Connection]:
     """Use a host's connection for our tables, and give it back as it was."""
-    translation = conn.get_execution_options().get(_TRANSLATION)
-    if not translation:
+    theirs = _unsuitable(conn)
+    if not theirs:
         yield conn
         return
-    conn.execution_options(**{_TRANSLATION: None})
+    conn.execution_options(**{name: _OURS[name] for name in theirs})
     try:
         yield conn
     finally:
-        conn.execution_options(**{_TRANSLATION: translation})
+        conn.execution_options(**theirs)
+
+
+def _unsuitable(bind: Engine | Connection) -> dict[str, Any]:
+    """Return the execution options of a host that would change what our statements do."""
+    options = bind.get_execution_options()
+    return {name: options[name] for name in _OURS if options.get(name)}
 
 
 def table_options() -> dict[str, Any]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, Protocol, TypeVar
 
@@ -167,10 +168,6 @@ class Dialect:
     def prepare(self, engine: Engine) -> None:
         """Set up an engine that was created here; never called for a host's engine."""
 
-    def adopt(self, engine: Engine) -> Engine:
-        """Return `engine` as the store is to use it, leaving its settings as they are."""
-        return engine
-
     def begin(self, conn: Connection) -> None:
         """Begin a transaction that writes; by default SQLAlchemy has begun it already."""
 
@@ -181,6 +178,11 @@ class Dialect:
     def rollback(self, conn: Connection) -> None:
         """Roll it back."""
         conn.rollback()
+
+    @contextlib.contextmanager
+    def autocommitting(self, conn: Connection) -> Iterator[None]:
+        """Let statements on a host's connection commit by themselves meanwhile, if `autocommit`."""
+        yield
 
     def enter(self, conn: Connection) -> None:
         """Make sure that the driver has begun the transaction that a host says it is in."""
@@ -369,6 +371,27 @@ class Dialect:
         For a host's transaction only. By default the database tells of a conflict by itself.
         """
         return rows
+
+
+@contextlib.contextmanager
+def switched(conn: Connection, switch: Callable[..., None]) -> Iterator[None]:
+    """Turn on the autocommit of a host's driver meanwhile, by `switch`.
+
+    Not by an isolation level: SQLAlchemy would come back to its own idea of the host's.
+    """
+    driver = conn.connection.dbapi_connection
+    if driver is None or conn.dialect.detect_autocommit_setting(driver):
+        yield
+        return
+    switch(driver, on=True)
+    try:
+        yield
+    finally:
+        try:
+            if not conn.invalidated:
+                switch(driver, on=False)
+        except Exception as error:  # noqa: BLE001 - each driver has its own
+            conn.invalidate(error)
 
 
 def json_rows(rows: Sequence[Sequence[Any]]) -> str:

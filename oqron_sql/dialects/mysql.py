@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, cast
 
@@ -43,6 +44,7 @@ from oqron_sql.dialects.base import (
     primary_key,
     seeing,
     shape,
+    switched,
 )
 from oqron_sql.dialects.jsontable import json_table
 from oqron_sql.dialects.upserting import Upserting, plain_insert
@@ -132,8 +134,10 @@ class MySQL(Upserting):
             cursor.close()
             record.info[_READ_COMMITTED] = True
 
-    def adopt(self, engine: Engine) -> Engine:
-        return engine.execution_options(isolation_level="AUTOCOMMIT")
+    @contextlib.contextmanager
+    def autocommitting(self, conn: Connection) -> Iterator[None]:
+        with switched(conn, _set_autocommit):
+            yield
 
     def begin(self, conn: Connection) -> None:
         if self.in_transaction(conn):  # a host's "begin" hook was first
@@ -164,12 +168,19 @@ class MySQL(Upserting):
             raise UnsupportedDatabase(
                 name, f"version {shown} has no SKIP LOCKED", f"Version {needed} or later is needed."
             )
-        log, form = conn.execute(text("SELECT @@log_bin, @@binlog_format")).one()
+        asked = text("SELECT @@log_bin, @@binlog_format, @@character_set_client")
+        log, form, charset = conn.execute(asked).one()
         if log and str(form).upper() == "STATEMENT":
             raise UnsupportedDatabase(
                 name,
                 "binlog_format is STATEMENT, which refuses READ COMMITTED",
                 "Set binlog_format to ROW or MIXED.",
+            )
+        if charset != "utf8mb4":
+            raise UnsupportedDatabase(
+                name,
+                f"the connection's character set is {charset}, which not every payload fits in",
+                "Connect with charset=utf8mb4.",
             )
         if not _may_write(conn):
             raise UnsupportedDatabase(name, "the server is read-only", "Connect to the primary.")
@@ -275,6 +286,10 @@ def _claiming(claim: Claim) -> Executable:
         .where(primary_key(claim.table).in_(bindparam("keys", expanding=True)))
         .values({**values, claim.bump.name: claim.bump + 1})
     )
+
+
+def _set_autocommit(driver: Any, *, on: bool) -> None:
+    driver.autocommit(on)
 
 
 def _errno(error: DBAPIError) -> int | None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, ClassVar, cast
 
@@ -12,7 +13,6 @@ from sqlalchemy import (
     BindParameter,
     ColumnElement,
     Connection,
-    Engine,
     Executable,
     FromClause,
     Insert,
@@ -41,6 +41,7 @@ from oqron_sql.dialects.base import (
     Values,
     Work,
     primary_key,
+    switched,
 )
 from oqron_sql.dialects.upserting import Upserting
 from oqron_sql.errors import UnsupportedDatabase
@@ -78,8 +79,10 @@ class PostgreSQL(Upserting):
             options["connect_args"] = {"client_encoding": "utf8"}
         return options
 
-    def adopt(self, engine: Engine) -> Engine:
-        return engine.execution_options(isolation_level="AUTOCOMMIT")
+    @contextlib.contextmanager
+    def autocommitting(self, conn: Connection) -> Iterator[None]:
+        with switched(conn, _set_autocommit):
+            yield
 
     def begin(self, conn: Connection) -> None:
         if not self.in_transaction(conn):  # a host's "begin" hook was first
@@ -123,6 +126,13 @@ class PostgreSQL(Upserting):
                 "PostgreSQL",
                 f"the database's encoding is {encoding}, not UTF8",
                 "Create it with ENCODING 'UTF8'.",
+            )
+        encoding = conn.scalar(text("SHOW client_encoding"))
+        if encoding != "UTF8":
+            raise UnsupportedDatabase(
+                "PostgreSQL",
+                f"the connection's encoding is {encoding}, not UTF8",
+                "Connect with client_encoding=utf8.",
             )
 
     def is_transient(self, error: DBAPIError) -> bool:
@@ -219,6 +229,10 @@ def _claiming(claim: Claim) -> Executable:
 
 def _sqlstate(error: DBAPIError) -> str | None:
     return getattr(error.orig, "sqlstate", None)
+
+
+def _set_autocommit(driver: Any, *, on: bool) -> None:
+    driver.autocommit = on
 
 
 def _set_local(conn: Connection, setting: str, value: str) -> None:

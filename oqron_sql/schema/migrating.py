@@ -79,6 +79,7 @@ def locked(
     if isinstance(bind, Engine):
         with (
             dialects.adopt(bind).connect() as conn,
+            dialect.autocommitting(conn),
             _holding(dialect, conn, name, timeout, own=True),
         ):
             yield conn

@@ -10,6 +10,7 @@ import pytest_asyncio
 
 from tests.backends import BACKENDS, Backends
 from tests.conftest import installed
+from tests.hosts.engines import ENGINES
 from tests.hosts.hosts import FAMILIES, HOSTS, SERVED, Host
 
 MakeHost = Callable[..., Awaitable[Host]]
@@ -23,6 +24,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         if fixture in metafunc.fixturenames:
             some = [name for name in names if not chosen or name in chosen]
             metafunc.parametrize(fixture, some, scope="session")
+    if "family_of_it" in metafunc.fixturenames:
+        pairs = [
+            (name, setting)
+            for name in FAMILIES
+            for setting in ENGINES[BACKENDS[name].server or "sqlite"]
+            if not chosen or name in chosen
+        ]
+        metafunc.parametrize(("family_of_it", "setting"), pairs)
 
 
 @pytest_asyncio.fixture
@@ -30,11 +39,12 @@ async def make_host(backends: Backends) -> AsyncIterator[MakeHost]:
     """Make hosts with engines of any sort."""
     made: list[Host] = []
 
-    async def make(name: str, **options: Any) -> Host:
+    async def make(name: str, *, connected: bool = True, **options: Any) -> Host:
         with installed():
             host = Host(BACKENDS[name], backends.database(BACKENDS[name]).url, **options)
         made.append(host)
-        await host.store.connect()
+        if connected:
+            await host.store.connect()
         return host
 
     yield make

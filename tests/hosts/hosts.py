@@ -110,12 +110,20 @@ class Host:
     """An application; `eyes` are somebody else who looks at the same database."""
 
     def __init__(
-        self, backend: Backend, url: str, *, begin: str | None = None, **options: Any
+        self,
+        backend: Backend,
+        url: str,
+        *,
+        begin: str | None = None,
+        connect: str | None = None,
+        **options: Any,
     ) -> None:
         self.backend, self.url = backend, sa.make_url(url)
         self.engine: sa.Engine | AsyncEngine = self.create(**options)
         if begin is not None:
             sa.event.listen(self.sync_engine, "begin", lambda conn: conn.exec_driver_sql(begin))
+        if connect is not None:
+            sa.event.listen(self.sync_engine, "connect", lambda made, _: run(made, connect))
         self.eyes = sa.create_engine(self.blocking_url)
         with self.eyes.begin() as conn:
             own.create_all(conn)
@@ -183,9 +191,9 @@ class Host:
         with self.eyes.begin() as conn:
             for table in TABLES:
                 conn.execute(table.delete())
-                if dump[table.name]:
-                    names = [column.name for column in table.columns]
-                    rows = [dict(zip(names, row, strict=True)) for row in dump[table.name]]
+                names = [column.name for column in table.columns]
+                rows = [dict(zip(names, row, strict=True)) for row in dump.get(table.name, ())]
+                if rows:
                     conn.execute(table.insert(), rows)
 
     def notes(self) -> list[int]:
@@ -200,3 +208,10 @@ class Host:
 
 def in_order(table: sa.Table) -> sa.Select[Any]:
     return table.select().order_by(*table.primary_key)
+
+
+def run(dbapi_connection: Any, statement: str) -> None:
+    cursor = dbapi_connection.cursor()
+    cursor.execute(statement)
+    cursor.close()
+    dbapi_connection.commit()

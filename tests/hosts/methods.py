@@ -132,3 +132,20 @@ def declared() -> set[str]:
         for name, member in inspect.getmembers(Store, inspect.isfunction)
         if not name.startswith("_")
     }
+
+
+async def a_day(store: Any) -> None:
+    """Do what queues, workers and operators do, and see that it was done."""
+    seeded = await seed(store)
+    found = await store.fetch_jobs(QUEUE, "me", MINUTE, 3, LIMITED)
+    assert {one.name for one in found} == {"waiting", "k", "g"}
+    assert not any(one.lost for one in await store.extend_locks(QUEUE, found, MINUTE))
+    settled = await store.finish_jobs(QUEUE, [Complete(one, {"n": 1}) for one in found])
+    assert not any(one.lost for one in settled)
+    assert (await store.get_job(QUEUE, found[0].id)).returnvalue == {"n": 1}
+    assert [one.job_id for one in await store.recover_lost(QUEUE)] == [seeded.lost.id]
+    assert await store.promote_jobs(QUEUE) == 1
+    assert await store.clean(QUEUE, JobState.FAILED, timedelta(0)) == 1
+    await store.remove_job(OTHER, seeded.child.id)
+    assert await store.count_jobs(OTHER, JobState.WAITING) == 1
+    assert {queue.name for queue in await store.list_queues()} == {QUEUE, OTHER}
