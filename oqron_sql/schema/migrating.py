@@ -144,7 +144,10 @@ def _run_revisions(conn: Connection, move: Move) -> None:
             "version_table_schema": move.schema,
         },
     )
-    context.run_migrations(op=Operations(context), prefix=move.prefix, schema=move.schema)
+    op, versions = Operations(context), version_table(move.prefix, move.schema)
+    context.run_migrations(op=op, prefix=move.prefix, schema=move.schema)
+    if move.to is None:
+        op.drop_table(versions, schema=move.schema)
 
 
 def _traces(engine: Engine, prefix: str, schema: str | None) -> set[tuple[str, str | None]]:

@@ -15,6 +15,8 @@ from oqron_sql.schema.tables import check_identifier
 REVISIONS = ("oqron0001",)
 """Every revision, oldest first: what the folder has, told here because Alembic takes a second."""
 HEAD = REVISIONS[-1]
+OURS = r"oqron\d{4}$"
+VERSION_TABLE = "alembic_version"
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 _TOO_NEW = "A newer version of oqron_sql made it: upgrade this application."
@@ -31,7 +33,7 @@ def version_table(prefix: str, schema: str | None) -> str:
     check_identifier("prefix", prefix)
     if schema is not None:
         check_identifier("schema", schema)
-    return f"{prefix}alembic_version"
+    return f"{prefix}{VERSION_TABLE}"
 
 
 def read(conn: Connection, prefix: str, schema: str | None) -> str | None:

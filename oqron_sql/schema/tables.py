@@ -94,8 +94,8 @@ def build(
         name: str, *items: Column[object] | Index | UniqueConstraint | PrimaryKeyConstraint
     ) -> Table:
         where = BLANK_SCHEMA if schema is None else schema  # not the host's default
-        known = {MARK: True}
-        return Table(prefix + name, metadata, *items, schema=where, info=known, **table_options())
+        info = {MARK: prefix}
+        return Table(prefix + name, metadata, *items, schema=where, info=info, **table_options())
 
     def index(name: str, *columns: str, where: str | None = None, unique: bool = False) -> Index:
         options = index_options(text(where)) if where else {}

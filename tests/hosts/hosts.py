@@ -141,11 +141,11 @@ class Host:
     def sync_engine(self) -> sa.Engine:
         return self.engine.sync_engine if isinstance(self.engine, AsyncEngine) else self.engine
 
-    def create(self, **options: Any) -> sa.Engine | AsyncEngine:
+    def create(self, url: sa.URL | None = None, **options: Any) -> sa.Engine | AsyncEngine:
         """Create an engine as the host does."""
         if self.backend.blocking:
-            return sa.create_engine(self.url, **options)
-        return create_async_engine(self.url, **options)
+            return sa.create_engine(url or self.url, **options)
+        return create_async_engine(url or self.url, **options)
 
     def store_on(self, bind: Any, **options: Any) -> Any:
         return (
