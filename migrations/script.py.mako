@@ -7,7 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import op as _op
 
-from oqron_sql.schema.steps import Steps
+from oqron_sql.schema.steps import Steps, located
 ${imports if imports else ""}
 revision = ${repr(up_revision)}
 down_revision = ${repr(down_revision)}
@@ -15,9 +15,15 @@ branch_labels = ${repr(branch_labels)}
 depends_on = ${repr(depends_on)}
 
 
-def upgrade(op: Any = _op, prefix: str = "oqron_", schema: str | None = None) -> None:
-    ${upgrades if upgrades else "steps = Steps(op, schema)"}
+def upgrade(op: Any = _op, prefix: str | None = None, schema: str | None = None) -> None:
+    prefix, schema = located(op, prefix, schema)
+    steps = Steps(op, prefix, schema)
+    ${upgrades if upgrades else "..."}
+    steps.record(down_revision, revision)
 
 
-def downgrade(op: Any = _op, prefix: str = "oqron_", schema: str | None = None) -> None:
-    ${downgrades if downgrades else "steps = Steps(op, schema)"}
+def downgrade(op: Any = _op, prefix: str | None = None, schema: str | None = None) -> None:
+    prefix, schema = located(op, prefix, schema)
+    steps = Steps(op, prefix, schema)
+    ${downgrades if downgrades else "..."}
+    steps.record(revision, down_revision)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import weakref
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
@@ -23,6 +24,7 @@ from oqron_sql.contract.model import Job, JobState, Metrics
 from oqron_sql.engines import AwaitingBind, awaiting_source, twin_source
 from oqron_sql.errors import OqronError
 from oqron_sql.gathering import Entry, Gathering
+from oqron_sql.home import Home
 from oqron_sql.queries import (
     counting,
     deduplicating,
@@ -47,6 +49,7 @@ from oqron_sql.schema.tables import DEFAULT_PREFIX
 from oqron_sql.transaction import Transaction
 
 R = TypeVar("R")
+Gatherings = weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Gathering]
 
 CANCEL_GRACE = timedelta(seconds=5)
 
@@ -91,12 +94,12 @@ class AsyncSQLStore(BaseStore):
 
     def _open(self) -> None:
         source = self._shell.source
-        workers = 1 if source.dialect.exclusive else 10
+        workers = 1 if source.dialect.exclusive or source.shared else 10
         self._threads = ThreadPoolExecutor(workers, "oqron_sql") if source.hop == "thread" else None
         # Coroutines would share the transaction of a database that is one connection.
-        self._turn = asyncio.Lock() if source.in_memory else contextlib.nullcontext()
-
-        self._gathering = Gathering(self._save_each) if source.join is None else None
+        self._turn = asyncio.Lock() if source.shared else contextlib.nullcontext()
+        self._home = Home(source.engine) if source.engine and source.hop == "greenlet" else None
+        self._gatherings: Gatherings = weakref.WeakKeyDictionary()
 
     def using(self, bind: AwaitingBind) -> Self:
         """Return this store bound to the host's session or connection: it joins its transaction."""
@@ -136,6 +139,10 @@ class AsyncSQLStore(BaseStore):
         """Run a body of SQL in one operation; for extensions."""
         if self._shell.source.hop == "none":
             return self._shell.run(body, repeatable=repeatable)
+        if self._shell.source.join is not None:
+            # In the caller's own task, which a scoped session goes by; nothing is decided here.
+            result: R = await self._hop(lambda: self._shell.run(body, repeatable=repeatable))
+            return result
         return await self._see_through(lambda: self._shell.run(body, repeatable=repeatable))
 
     async def _see_through(self, call: Callable[[], R]) -> R:
@@ -153,6 +160,8 @@ class AsyncSQLStore(BaseStore):
             raise
 
     async def _hop(self, call: Any) -> Any:
+        if self._home is not None:
+            self._home.enter()
         async with self._turn:
             if self._threads is not None:
                 return await asyncio.get_running_loop().run_in_executor(self._threads, call)
@@ -163,9 +172,12 @@ class AsyncSQLStore(BaseStore):
 
         Saves that are made while one is under way are committed together after it.
         """
-        if self._gathering is None:
+        if self._shell.source.join is not None:
             return await self.run(lambda tx: saving.save_job(tx, queue, job))
-        return await self._gathering.save(queue, job)
+        loop = asyncio.get_running_loop()
+        if loop not in self._gatherings:
+            self._gatherings[loop] = Gathering(self._save_each)
+        return await self._gatherings[loop].save(queue, job)
 
     async def _save_each(self, jobs: Sequence[Entry]) -> list[str | OqronError]:
         # Nobody waits for this task itself, so that no caller's cancellation can reach it.
@@ -185,7 +197,7 @@ class AsyncSQLStore(BaseStore):
         await self._shell.notifier.aclose()
         owned = self._shell.source.owned
         if isinstance(owned, AsyncEngine):
-            await owned.dispose()
+            await owned.dispose(close=self._home is None or self._home.is_here())
         elif owned is not None:
             await self._hop(owned.dispose)
         if self._threads is not None:

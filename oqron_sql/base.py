@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import random
+import weakref
 from typing import Self
 
 from oqron_sql import migrate
@@ -18,6 +20,7 @@ from oqron_sql.schema.tables import tables
 from oqron_sql.shell import Shell
 
 SHARDS = 16
+_stores: weakref.WeakSet[BaseStore] = weakref.WeakSet()
 
 
 class BaseStore:
@@ -47,6 +50,7 @@ class BaseStore:
         )
         self._migrate = migrate
         self._shell = Shell(source, settings, Subscribers(on_event_error), notifier)
+        _stores.add(self)
 
     def _share(self, source: Source) -> Self:
         """Return the same store on another source."""
@@ -59,6 +63,8 @@ class BaseStore:
         twin._migrate = "off"
         twin._shell = shell
         twin._open()
+        if shell.source.engine is not None:
+            _stores.add(twin)
         return twin
 
     @property
@@ -73,6 +79,10 @@ class BaseStore:
 
     def _open(self) -> None:
         """Prepare what a shell needs besides its source."""
+
+    def _after_fork(self) -> None:
+        self._shell.after_fork()
+        self._open()
 
     def __repr__(self) -> str:
         names = self._shell.settings.tables
@@ -115,3 +125,12 @@ class BaseStore:
         self._shell.subscribers.clear()
         if self._shell.source.engine is not None:
             self._shell.closed = "after disconnect()"
+
+
+def _after_fork() -> None:
+    for store in tuple(_stores):
+        store._after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

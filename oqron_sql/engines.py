@@ -8,9 +8,17 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 from sqlalchemy import URL, Connection, Engine, create_engine, make_url
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
-from sqlalchemy.orm import Session, scoped_session
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, UnboundExecutionError
+from sqlalchemy.ext.asyncio import (
+    AsyncConnection,
+    AsyncEngine,
+    AsyncSession,
+    async_scoped_session,
+    async_sessionmaker,
+    create_async_engine,
+)
+from sqlalchemy.orm import Session, scoped_session, sessionmaker
+from sqlalchemy.pool import StaticPool
 
 from oqron_sql import dialects
 from oqron_sql.dialects import Dialect
@@ -19,8 +27,16 @@ from oqron_sql.errors import ConfigurationError
 DEFAULT_URL = "sqlite:///oqron.db"
 
 Hop = Literal["none", "greenlet", "thread"]
-BlockingBind = str | URL | Engine | Connection | Session | scoped_session[Any]
-AwaitingBind = BlockingBind | AsyncEngine | AsyncConnection | AsyncSession
+BlockingBind = str | URL | Engine | sessionmaker[Any] | Connection | Session | scoped_session[Any]
+AwaitingBind = (
+    BlockingBind
+    | AsyncEngine
+    | async_sessionmaker[Any]
+    | AsyncConnection
+    | AsyncSession
+    | async_scoped_session[Any]
+)
+_AWAITED = (AsyncEngine, async_sessionmaker, AsyncConnection, AsyncSession, async_scoped_session)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -28,7 +44,8 @@ class Source:
     """Where connections come from.
 
     With an `engine` every operation is a transaction of its own; else `join` returns the connection
-    of the host's transaction. `hop` is how an event loop is kept free meanwhile.
+    of the host's transaction. `hop` is how an event loop is kept free meanwhile. When one
+    connection is `shared` by all, operations take turns.
     """
 
     dialect: Dialect
@@ -36,7 +53,7 @@ class Source:
     engine: Engine | None = None
     join: Callable[[], Connection] | None = None
     owned: AsyncEngine | Engine | None = None
-    in_memory: bool = False
+    shared: bool = False
 
 
 def blocking_source(bind: BlockingBind | None) -> Source:
@@ -45,7 +62,7 @@ def blocking_source(bind: BlockingBind | None) -> Source:
     Raises:
         ConfigurationError: it is nothing a blocking store can use.
     """
-    if isinstance(bind, AsyncEngine | AsyncConnection | AsyncSession):
+    if isinstance(bind, _AWAITED):
         raise ConfigurationError(f"a blocking store cannot use {_kind(bind)}; use AsyncSQLStore")
     if bind is None or isinstance(bind, str | URL):
         url = _url(bind)
@@ -76,12 +93,16 @@ def awaiting_source(bind: AwaitingBind | None) -> Source:
         return _hosts(bind.sync_connection, "greenlet")
     if isinstance(bind, AsyncSession):
         return _hosts(bind.sync_session, "greenlet")
-    return _hosts(bind, "thread" if isinstance(bind, Engine) else "none")
+    if isinstance(bind, async_scoped_session):
+        return _joining(bind, lambda: bind().sync_session.connection(), "greenlet")
+    if isinstance(bind, async_sessionmaker):
+        return _hosts(_engine(bind()), "greenlet")
+    return _hosts(bind, "thread" if isinstance(bind, Engine | sessionmaker) else "none")
 
 
 def twin_source(source: Source) -> Source | None:
     """Return `source` for another event loop, or None where there is none to be had."""
-    if source.engine is None or (source.in_memory and source.hop == "greenlet"):
+    if source.engine is None or (source.shared and source.hop == "greenlet"):
         return None
     if source.hop != "greenlet":  # threads may share an engine
         return dataclasses.replace(source, owned=None)
@@ -92,7 +113,7 @@ def twin_source(source: Source) -> Source | None:
     made = Engine(
         host.pool.recreate(), host.dialect, host.url, hide_parameters=host.hide_parameters
     )
-    engine = source.dialect.adopt(made)
+    engine = dialects.adopt(made)
     return dataclasses.replace(source, engine=engine, owned=AsyncEngine(made))
 
 
@@ -115,23 +136,50 @@ def _own(url: URL, hop: Hop) -> Source:
         ) from None
     engine = made.sync_engine if isinstance(made, AsyncEngine) else made
     dialect.prepare(engine)
-    return Source(dialect, hop, engine=engine, owned=made, in_memory=dialect.in_memory(url))
+    return Source(dialect, hop, engine=engine, owned=made, shared=_is_shared(engine))
 
 
 def _hosts(bind: Any, hop: Hop) -> Source:
+    if isinstance(bind, sessionmaker):
+        bind = _engine(bind())
     if isinstance(bind, Engine):
-        dialect = dialects.get(bind.dialect.name)
-        return Source(
-            dialect, hop, engine=dialect.adopt(bind), in_memory=dialect.in_memory(bind.url)
-        )
+        dialect, engine = dialects.get(bind.dialect.name), dialects.adopt(bind)
+        shared = _is_shared(engine) or dialect.in_memory(engine.url)
+        return Source(dialect, hop, engine=engine, shared=shared)
     if isinstance(bind, Connection):
         return Source(dialects.get(bind.dialect.name), hop, join=lambda: bind)
     if isinstance(bind, Session | scoped_session):
-        name = bind.get_bind().dialect.name
-        return Source(dialects.get(name), hop, join=bind.connection)
+        return _joining(bind, bind.connection, hop)
     raise ConfigurationError(
         f"cannot use {_kind(bind)}; pass a URL, an engine, a connection or a session"
     )
+
+
+def _is_shared(engine: Engine) -> bool:
+    return isinstance(engine.pool, StaticPool)
+
+
+def _joining(session: Any, join: Callable[[], Connection], hop: Hop) -> Source:
+    return Source(dialects.get(_bound(session).dialect.name), hop, join=join)
+
+
+def _engine(session: Any) -> Engine:
+    """Return the engine that a new session of a factory is bound to."""
+    bound = _bound(session)
+    if not isinstance(bound, Engine):
+        raise ConfigurationError("this sessionmaker is bound to a connection; pass that instead")
+    return bound
+
+
+def _bound(session: Any) -> Engine | Connection:
+    try:
+        bound: Engine | Connection = session.get_bind()
+    except UnboundExecutionError:
+        raise ConfigurationError(
+            "this session has an engine per table and none for all; pass the connection that is "
+            'meant: session.connection(bind_arguments={"mapper": YourModel})'
+        ) from None
+    return bound
 
 
 def _url(bind: str | URL | None) -> URL:

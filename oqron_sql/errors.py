@@ -142,6 +142,17 @@ class LeaseLost(OqronError):
         self.queue, self.job_id, self.lease, self.current = queue, job_id, lease, current
 
 
+class ReadOnlyRow(OqronError):
+    """A job's row was written through an application's ORM; nothing was changed."""
+
+    def __init__(self, queue: str, job_id: str) -> None:
+        super().__init__(
+            f"job {job_id!r} in {queue!r} is not changed by a session: use a store, which "
+            "store.using(session) binds to the session's transaction"
+        )
+        self.queue, self.job_id = queue, job_id
+
+
 class ClaimLost(OqronError):
     """The claim of an id is no longer held: it ran out, or the id was claimed again.
 

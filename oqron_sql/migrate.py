@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import timedelta
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from sqlalchemy import Connection, Engine
 
+from oqron_sql import dialects
 from oqron_sql.errors import ConfigurationError, SchemaOutOfDate
 from oqron_sql.schema.migrating import Move, run
-from oqron_sql.schema.revisions import HEAD, glance, read, refuse_unknown, version_table
-from oqron_sql.schema.tables import DEFAULT_PREFIX, tables
+from oqron_sql.schema.revisions import HEAD, glance, read, refuse_unknown
+from oqron_sql.schema.tables import DEFAULT_PREFIX
 
 Mode = Literal["auto", "check", "off"]
 
@@ -60,8 +60,9 @@ def current(
 ) -> str | None:
     """Return the revision that the tables have; None if there are none."""
     if isinstance(bind, Connection):
-        return read(bind, prefix, schema)
-    with bind.connect() as conn:
+        with dialects.borrowed(bind) as conn:
+            return read(conn, prefix, schema)
+    with dialects.adopt(bind).connect() as conn:
         return read(conn, prefix, schema)
 
 
@@ -114,19 +115,6 @@ def downgrade(
     """
     target = None if to == "base" else to
     run(bind, Move(target, prefix, schema, timeout, up=False))
-
-
-def include_name(
-    prefix: str = DEFAULT_PREFIX, schema: str | None = None
-) -> Callable[[str | None, str, Any], bool]:
-    """Return an `include_name` for the application's own Alembic that leaves these tables alone."""
-    ours = {table.name for table in tables(prefix, schema).metadata.tables.values()}
-    ours.add(version_table(prefix, schema))
-
-    def include(name: str | None, kind: str, parents: Any) -> bool:
-        return not (kind == "table" and name in ours and parents.get("schema_name") == schema)
-
-    return include
 
 
 def _refuse(found: str | None) -> None:

@@ -9,20 +9,22 @@ import logging
 import random
 import threading
 import time
-import weakref
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from types import FunctionType
 from typing import TypeVar
 
-from sqlalchemy import Connection, event
+from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.pool import NullPool, Pool
 from sqlalchemy.util import await_only
 
 from oqron_sql.binding import Body
 from oqron_sql.contract.events import Subscribers
+from oqron_sql.dialects import borrowed
 from oqron_sql.engines import Source
-from oqron_sql.errors import OqronError, StoreClosed, StoreUnavailable
+from oqron_sql.errors import ConfigurationError, OqronError, StoreClosed, StoreUnavailable
+from oqron_sql.joining import after_commit
 from oqron_sql.notify import Notifier
 from oqron_sql.queries.tx import Contended, Settings, Tx
 
@@ -43,12 +45,26 @@ class Shell:
         self.source, self.settings, self.subscribers = source, settings, subscribers
         self.notifier = notifier
         self.closed: str | None = None if source.join else "before connect()"
-        self._pending: weakref.WeakKeyDictionary[Connection, list[Callable[[], None]]] = (
-            weakref.WeakKeyDictionary()
-        )
-        self._turn = (
-            threading.RLock() if source.dialect.exclusive and source.hop != "greenlet" else None
-        )
+        self._inherited: Pool | None = None
+        self._open()
+
+    def _open(self) -> None:
+        source = self.source
+        one_by_one = source.dialect.exclusive or source.shared
+        self._turn = threading.RLock() if one_by_one and source.hop != "greenlet" else None
+
+    def after_fork(self) -> None:
+        """Use no connection, and wait for no lock, of the process that this one was forked from."""
+        self._open()
+        engine = self.source.engine
+        if engine is None or self.closed:
+            return
+        if self.source.shared:
+            self.closed = "in a forked process, which has no connection of its own"
+        elif self.source.owned is not None:
+            engine.dispose(close=False)
+        elif not isinstance(engine.pool, NullPool):
+            self._inherited = engine.pool
 
     def twin(self, source: Source) -> Shell:
         """Return a shell on `source`, the same database, with subscribers of its own."""
@@ -71,7 +87,7 @@ class Shell:
             try:
                 with self._turn or contextlib.nullcontext():
                     result, tx = self._run_once(body)
-            except _Again as again:
+            except Again as again:
                 if attempt == ATTEMPTS - 1 or (again.unknown and not repeatable):
                     raise StoreUnavailable(_name(body), unknown=again.unknown) from again.__cause__
                 logger.info("trying %s again: %s", _name(body), type(again.__cause__).__name__)
@@ -88,52 +104,76 @@ class Shell:
             self.subscribers.deliver(told)
 
     def _run_once(self, body: Body[R]) -> tuple[R, Tx]:
-        with self._connection() as conn:
+        with self.connection() as conn:
             tx = Tx(conn, self.source.dialect, self.settings)
             try:
                 result = body(tx)
                 if not tx.told:
                     self.notifier.push(conn, tx.topics)
-                committing = tx.begun or not self.source.dialect.autocommit
-                if committing:
+                if self._in_transaction(tx):
                     self.source.dialect.commit(conn)
             except DBAPIError as error:
                 self._clean_up(tx, error)
                 raise AssertionError("unreachable") from error
             except Contended as error:
                 self._undo(tx)
-                raise _Again(unknown=False) from error
+                raise Again(unknown=False) from error
             except BaseException:
                 self._undo(tx)
                 raise
             return result, tx
 
     @contextlib.contextmanager
-    def _connection(self) -> Iterator[Connection]:
-        if self.source.engine is None:
+    def connection(self) -> Iterator[Connection]:
+        """Open a connection that is used for our tables alone.
+
+        Raises:
+            Again: there is none to be had; the driver's error is the cause.
+            ConfigurationError: the engine's connections are those of another process.
+        """
+        engine = self.source.engine
+        if engine is None:
             raise AssertionError("a joined operation has no engine")
+        if self._inherited is not None and engine.pool is self._inherited:
+            raise ConfigurationError(
+                "the connections of this engine belong to the process that was forked; call "
+                "engine.dispose(close=False) first thing in the new one"
+            )
         try:
-            conn = self.source.engine.connect()
+            conn = engine.connect()
         except OqronError:
             raise
         except (DBAPIError, OSError, TimeoutError) as error:
-            raise _Again(unknown=False) from error
+            raise Again(unknown=False) from error
         with conn:
-            yield conn
+            if self.source.owned is not None:
+                yield conn
+                return
+            with self.source.dialect.autocommitting(conn):
+                conn.begin()  # a host's "begin" hook comes before anything of ours
+                yield conn
 
     def _clean_up(self, tx: Tx, error: DBAPIError) -> None:
         """Leave a sound connection or none, and say whether to try again; always raises."""
         dialect = self.source.dialect
         if dialect.is_disconnect(error):
             tx.conn.invalidate(error)
-            raise _Again(unknown=True) from error
+            raise Again(unknown=True) from error
         self._undo(tx)
         if dialect.is_transient(error):
-            raise _Again(unknown=False) from error
+            raise Again(unknown=False) from error
         raise error
 
+    def _in_transaction(self, tx: Tx) -> bool:
+        """Whether there is something to commit or to undo."""
+        dialect = self.source.dialect
+        if tx.begun or not dialect.autocommit:
+            return True
+        # A host's engine may have a "begin" hook that begins one.
+        return self.source.owned is None and dialect.in_transaction(tx.conn)
+
     def _undo(self, tx: Tx) -> None:
-        if tx.conn.invalidated or not (tx.begun or not self.source.dialect.autocommit):
+        if tx.conn.invalidated or not self._in_transaction(tx):
             return
         try:
             self.source.dialect.rollback(tx.conn)
@@ -143,31 +183,35 @@ class Shell:
             tx.conn.invalidate(error)
 
     def _run_joined(self, body: Body[R], conn: Connection) -> R:
-        """Run `body` in the host's transaction: nothing is begun, committed, or tried again."""
-        tx = Tx(conn, self.source.dialect, self.settings, joined=True)
-        result = body(tx)
-        self.notifier.push(conn, tx.topics)
-        if tx.events or tx.topics:
-            self._hold_back(conn, lambda: self.tell(tx))
+        """Run `body` in the host's transaction: nothing is begun, committed, or tried again.
+
+        Where the host's connection commits every statement by itself, there is no transaction to
+        join, and the operation is one of its own.
+        """
+        dialect = self.source.dialect
+        with borrowed(conn):
+            alone = dialect.autocommits(conn)
+            if alone and not conn.in_transaction():
+                conn.begin()  # as the first statement would; a hook may begin a real one
+                alone = dialect.autocommits(conn)
+            tx = Tx(conn, dialect, self.settings, joined=not alone)
+            try:
+                result = body(tx)
+                if not tx.told:
+                    self.notifier.push(conn, tx.topics)
+                tx.commit()
+            except BaseException as error:
+                with contextlib.suppress(SQLAlchemyError):
+                    tx.rollback()
+                if isinstance(error, Contended):
+                    raise StoreUnavailable(_name(body)) from None
+                raise
+        if conn.in_transaction() and not alone:
+            if tx.events or tx.topics:
+                after_commit(conn, lambda: self.tell(tx))
+        else:
+            self.tell(tx)
         return result
-
-    def _hold_back(self, conn: Connection, call: Callable[[], None]) -> None:
-        """Make `call` when the host commits, and not at all when it does not."""
-        pending = self._pending.get(conn)
-        if pending is None:
-            pending = self._pending[conn] = []
-            event.listen(conn, "commit", self._committed)
-            event.listen(conn, "rollback", self._rolled_back)
-        pending.append(call)
-
-    def _committed(self, conn: Connection) -> None:
-        pending = self._pending.get(conn, [])
-        calls, pending[:] = list(pending), []
-        for call in calls:
-            call()
-
-    def _rolled_back(self, conn: Connection) -> None:
-        self._pending.get(conn, []).clear()
 
     def _pause(self, attempt: int) -> None:
         longest = min(FIRST_PAUSE * 2**attempt, LONGEST_PAUSE)
@@ -178,7 +222,7 @@ class Shell:
             time.sleep(pause)
 
 
-class _Again(Exception):
+class Again(Exception):
     """The operation failed in a way that another try may mend; the driver's error is the cause."""
 
     def __init__(self, *, unknown: bool) -> None:

@@ -6,13 +6,13 @@ import contextlib
 import dataclasses
 from typing import TypeVar
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from oqron_sql.binding import Body
 from oqron_sql.errors import ConfigurationError, StoreClosed, StoreUnavailable
 from oqron_sql.queries.tx import Contended, Tx
-from oqron_sql.shell import Shell
+from oqron_sql.shell import Again, Shell
 
 R = TypeVar("R")
 
@@ -28,11 +28,11 @@ class Transaction(Shell):
         if source.engine is None:
             raise ConfigurationError("this is bound to a host's transaction, which is one already")
         joined = dataclasses.replace(
-            source, engine=None, owned=None, in_memory=False, join=self._connection_of_it
+            source, engine=None, owned=None, shared=False, join=self._connection_of_it
         )
         super().__init__(joined, parent.settings, parent.subscribers, parent.notifier)
         self.closed = parent.closed
-        self._engine: Engine = source.engine
+        self._parent, self._open_connection = parent, contextlib.ExitStack()
         # Other threads would wait for the file anyway, but not for long.
         self._turn = parent._turn if source.hop == "none" else None
         self._conn: Connection | None = None
@@ -50,11 +50,11 @@ class Transaction(Shell):
         if self._turn is not None:
             self._turn.acquire()
         try:
-            self._conn = self._engine.connect()
+            self._conn = self._open_connection.enter_context(self._parent.connection())
             self.source.dialect.begin(self._conn)
-        except (DBAPIError, OSError, TimeoutError) as error:
+        except (Again, DBAPIError, OSError, TimeoutError) as error:
             self._leave()
-            raise StoreUnavailable("transaction") from error
+            raise StoreUnavailable("transaction") from (error.__cause__ or error)
 
     def run(self, body: Body[R], *, repeatable: bool = True) -> R:
         """Run `body` in the transaction.
@@ -108,10 +108,9 @@ class Transaction(Shell):
         return self._conn
 
     def _leave(self) -> None:
-        conn, self._conn = self._conn, None
-        if conn is not None:
-            with contextlib.suppress(SQLAlchemyError, OSError):
-                conn.close()
+        self._conn = None
+        with contextlib.suppress(SQLAlchemyError, OSError):
+            self._open_connection.close()
         if self._turn is not None:
             self._turn.release()
             self._turn = None

@@ -160,6 +160,7 @@ class PostgreSQL(Server):
             "listen_addresses": "127.0.0.1",
             "unix_socket_directories": str(self.folder),
             "max_connections": "200",
+            "max_prepared_transactions": "20",
             "fsync": "off",
             "full_page_writes": "off",
             **self.settings,

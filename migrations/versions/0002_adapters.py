@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from alembic import op as _op
 
 from oqron_sql.dialects import index_options, table_options
-from oqron_sql.schema.steps import Steps
+from oqron_sql.schema.steps import Steps, located
 from oqron_sql.schema.types import Key, LongText, Serial, ShortKey, Timestamp
 
 revision = "oqron0002"
@@ -19,8 +19,9 @@ depends_on = None
 TABLES = ("documents", "fields", "messages", "stopped", "broadcasts", "locks")
 
 
-def upgrade(op: Any = _op, prefix: str = "oqron_", schema: str | None = None) -> None:
-    steps = Steps(op, schema)
+def upgrade(op: Any = _op, prefix: str | None = None, schema: str | None = None) -> None:
+    prefix, schema = located(op, prefix, schema)
+    steps = Steps(op, prefix, schema)
 
     def table(name: str, *columns: sa.Column[Any]) -> None:
         steps.create_table(prefix + name, *columns, **table_options())
@@ -98,9 +99,12 @@ def upgrade(op: Any = _op, prefix: str = "oqron_", schema: str | None = None) ->
         sa.Column("fence", sa.BigInteger, nullable=False),
     )
     index("locks", "expires", "expires_at")
+    steps.record(down_revision, revision)
 
 
-def downgrade(op: Any = _op, prefix: str = "oqron_", schema: str | None = None) -> None:
-    steps = Steps(op, schema)
+def downgrade(op: Any = _op, prefix: str | None = None, schema: str | None = None) -> None:
+    prefix, schema = located(op, prefix, schema)
+    steps = Steps(op, prefix, schema)
     for name in reversed(TABLES):
         steps.drop_table(prefix + name)
+    steps.record(revision, down_revision)

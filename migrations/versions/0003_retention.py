@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from alembic import op as _op
 
 from oqron_sql.dialects import index_options, table_options
-from oqron_sql.schema.steps import Steps
+from oqron_sql.schema.steps import Steps, located
 from oqron_sql.schema.types import Key, Serial, Timestamp
 
 revision = "oqron0003"
@@ -17,8 +17,9 @@ branch_labels = None
 depends_on = None
 
 
-def upgrade(op: Any = _op, prefix: str = "oqron_", schema: str | None = None) -> None:
-    steps = Steps(op, schema)
+def upgrade(op: Any = _op, prefix: str | None = None, schema: str | None = None) -> None:
+    prefix, schema = located(op, prefix, schema)
+    steps = Steps(op, prefix, schema)
     name = f"{prefix}retention"
     steps.create_table(
         name,
@@ -37,7 +38,11 @@ def upgrade(op: Any = _op, prefix: str = "oqron_", schema: str | None = None) ->
     ):
         partial = index_options(sa.text(where))
         steps.create_index(f"{name}_{index}", name, columns, unique=False, **partial)
+    steps.record(down_revision, revision)
 
 
-def downgrade(op: Any = _op, prefix: str = "oqron_", schema: str | None = None) -> None:
-    Steps(op, schema).drop_table(f"{prefix}retention")
+def downgrade(op: Any = _op, prefix: str | None = None, schema: str | None = None) -> None:
+    prefix, schema = located(op, prefix, schema)
+    steps = Steps(op, prefix, schema)
+    steps.drop_table(f"{prefix}retention")
+    steps.record(revision, down_revision)

@@ -8,6 +8,8 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any
 
+from sqlalchemy import Connection, Engine
+
 from oqron_sql.dialects.base import Claim, Counted, Dialect, IsoTimestamp, Work
 from oqron_sql.errors import ConfigurationError
 
@@ -17,6 +19,8 @@ __all__ = [
     "Dialect",
     "IsoTimestamp",
     "Work",
+    "adopt",
+    "borrowed",
     "get",
     "index_options",
     "register",
@@ -25,6 +29,8 @@ __all__ = [
 
 ENTRY_POINTS = "oqron_sql.dialects"
 _PORTABLE = Dialect()
+# Our tables are where `schema` says, and our results are read at once.
+_OURS: dict[str, Any] = {"schema_translate_map": None, "stream_results": False, "yield_per": None}
 
 _registry: dict[str, str | Dialect] = {
     "postgresql": "oqron_sql.dialects.postgresql",
@@ -50,6 +56,31 @@ def get(name: str) -> Dialect:
         found = import_module(found).dialect
     _registry[name] = found
     return found
+
+
+def adopt(engine: Engine) -> Engine:
+    """Return a host's engine as it is used for our tables; its own settings stay as they are."""
+    return engine.execution_options(**{name: _OURS[name] for name in _unsuitable(engine)})
+
+
+@contextlib.contextmanager
+def borrowed(conn: Connection) -> Iterator[Connection]:
+    """Use a host's connection for our tables, and give it back as it was."""
+    theirs = _unsuitable(conn)
+    if not theirs:
+        yield conn
+        return
+    conn.execution_options(**{name: _OURS[name] for name in theirs})
+    try:
+        yield conn
+    finally:
+        conn.execution_options(**theirs)
+
+
+def _unsuitable(bind: Engine | Connection) -> dict[str, Any]:
+    """Return the execution options of a host that would change what our statements do."""
+    options = bind.get_execution_options()
+    return {name: options[name] for name in _OURS if options.get(name)}
 
 
 def table_options() -> dict[str, Any]:

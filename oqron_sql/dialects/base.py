@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, Protocol, TypeVar
 
@@ -195,10 +196,6 @@ class Dialect:
     def prepare(self, engine: Engine) -> None:
         """Set up an engine that was created here; never called for a host's engine."""
 
-    def adopt(self, engine: Engine) -> Engine:
-        """Return `engine` as the store is to use it, leaving its settings as they are."""
-        return engine
-
     def begin(self, conn: Connection) -> None:
         """Begin a transaction that writes; by default SQLAlchemy has begun it already."""
 
@@ -210,13 +207,27 @@ class Dialect:
         """Roll it back."""
         conn.rollback()
 
+    @contextlib.contextmanager
+    def autocommitting(self, conn: Connection) -> Iterator[None]:
+        """Let statements on a host's connection commit by themselves meanwhile, if `autocommit`."""
+        yield
+
+    def enter(self, conn: Connection) -> None:
+        """Make sure that the driver has begun the transaction that a host says it is in."""
+
+    def in_transaction(self, conn: Connection) -> bool:
+        """Whether the driver knows that a transaction is open."""
+        return False
+
     def autocommits(self, conn: Connection) -> bool:
         """Whether statements on `conn` are committed one by one: there is nothing to join."""
         driver = conn.connection.dbapi_connection
         try:
-            return driver is not None and conn.dialect.detect_autocommit_setting(driver)
+            autocommit = driver is not None and conn.dialect.detect_autocommit_setting(driver)
         except NotImplementedError:
             return False
+        # A host may have begun what SQLAlchemy knows nothing of.
+        return autocommit and not self.in_transaction(conn)
 
     def check_server(self, conn: Connection) -> None:
         """Look at the server's version and settings.
@@ -437,6 +448,34 @@ class Dialect:
     def lock_rows(self, rows: Select[Any], *, skip_locked: bool = True) -> Select[Any]:
         """Return `rows` such that reading them locks them, where the database can do that."""
         return rows
+
+    def read_current(self, rows: Select[Any]) -> Select[Any]:
+        """Return `rows` such that they are read as they are, not as the transaction saw them first.
+
+        For a host's transaction only. By default the database tells of a conflict by itself.
+        """
+        return rows
+
+
+@contextlib.contextmanager
+def switched(conn: Connection, switch: Callable[..., None]) -> Iterator[None]:
+    """Turn on the autocommit of a host's driver meanwhile, by `switch`.
+
+    Not by an isolation level: SQLAlchemy would come back to its own idea of the host's.
+    """
+    driver = conn.connection.dbapi_connection
+    if driver is None or conn.dialect.detect_autocommit_setting(driver):
+        yield
+        return
+    switch(driver, on=True)
+    try:
+        yield
+    finally:
+        try:
+            if not conn.invalidated:
+                switch(driver, on=False)
+        except Exception as error:  # noqa: BLE001 - each driver has its own
+            conn.invalidate(error)
 
 
 def json_rows(rows: Sequence[Sequence[Any]]) -> str:

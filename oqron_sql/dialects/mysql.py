@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, cast
 
@@ -45,6 +46,7 @@ from oqron_sql.dialects.base import (
     primary_key,
     seeing,
     shape,
+    switched,
 )
 from oqron_sql.dialects.jsontable import json_table
 from oqron_sql.dialects.upserting import Upserting, plain_insert
@@ -58,6 +60,7 @@ GONE = READ_ONLY | {2006, 2013, 1053, 1927}
 # no right to a database, a table, a command
 FORBIDDEN = {1044, 1142, 1227}
 DUPLICATE = 1062
+IN_TRANSACTION = 1  # in the status that comes with every reply
 _READ_COMMITTED = "oqron_read_committed"
 
 
@@ -133,10 +136,14 @@ class MySQL(Upserting):
             cursor.close()
             record.info[_READ_COMMITTED] = True
 
-    def adopt(self, engine: Engine) -> Engine:
-        return engine.execution_options(isolation_level="AUTOCOMMIT")
+    @contextlib.contextmanager
+    def autocommitting(self, conn: Connection) -> Iterator[None]:
+        with switched(conn, _set_autocommit):
+            yield
 
     def begin(self, conn: Connection) -> None:
+        if self.in_transaction(conn):  # a host's "begin" hook was first
+            conn.exec_driver_sql("COMMIT")
         # Under REPEATABLE READ the gap locks of eight workers deadlock hundreds of times.
         if not conn.info.get(_READ_COMMITTED):
             conn.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
@@ -148,6 +155,12 @@ class MySQL(Upserting):
     def rollback(self, conn: Connection) -> None:
         conn.exec_driver_sql("ROLLBACK")
 
+    def in_transaction(self, conn: Connection) -> bool:
+        driver: Any = conn.connection.driver_connection
+        if hasattr(driver, "get_transaction_status"):  # asyncmy
+            return bool(driver.get_transaction_status())
+        return bool((getattr(driver, "server_status", None) or 0) & IN_TRANSACTION)  # pymysql
+
     def check_server(self, conn: Connection) -> None:
         maria = bool(getattr(conn.dialect, "is_mariadb", False))
         name, least = ("MariaDB", (10, 6)) if maria else ("MySQL", (8, 0, 17))
@@ -157,12 +170,19 @@ class MySQL(Upserting):
             raise UnsupportedDatabase(
                 name, f"version {shown} has no SKIP LOCKED", f"Version {needed} or later is needed."
             )
-        log, form = conn.execute(text("SELECT @@log_bin, @@binlog_format")).one()
+        asked = text("SELECT @@log_bin, @@binlog_format, @@character_set_client")
+        log, form, charset = conn.execute(asked).one()
         if log and str(form).upper() == "STATEMENT":
             raise UnsupportedDatabase(
                 name,
                 "binlog_format is STATEMENT, which refuses READ COMMITTED",
                 "Set binlog_format to ROW or MIXED.",
+            )
+        if charset != "utf8mb4":
+            raise UnsupportedDatabase(
+                name,
+                f"the connection's character set is {charset}, which not every payload fits in",
+                "Connect with charset=utf8mb4.",
             )
         if not _may_write(conn):
             raise UnsupportedDatabase(name, "the server is read-only", "Connect to the primary.")
@@ -254,6 +274,10 @@ class MySQL(Upserting):
     def lock_rows(self, rows: Select[Any], *, skip_locked: bool = True) -> Select[Any]:
         return rows.with_for_update(skip_locked=skip_locked)
 
+    def read_current(self, rows: Select[Any]) -> Select[Any]:
+        # Under REPEATABLE READ, the default of hosts, only locking reads see what is there now.
+        return rows.with_for_update(read=True)
+
 
 def _locking(claim: Claim) -> Executable:
     return seeing(claim).with_for_update(skip_locked=True)
@@ -268,6 +292,10 @@ def _claiming(claim: Claim) -> Executable:
         .where(primary_key(claim.table).in_(bindparam("keys", expanding=True)))
         .values({**values, claim.bump.name: claim.bump + 1})
     )
+
+
+def _set_autocommit(driver: Any, *, on: bool) -> None:
+    driver.autocommit(on)
 
 
 def _errno(error: DBAPIError) -> int | None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, ClassVar, cast
 
@@ -13,7 +14,6 @@ from sqlalchemy import (
     BindParameter,
     ColumnElement,
     Connection,
-    Engine,
     Executable,
     FromClause,
     Insert,
@@ -47,6 +47,7 @@ from oqron_sql.dialects.base import (
     Work,
     primary_key,
     row_key,
+    switched,
 )
 from oqron_sql.dialects.upserting import Upserting
 from oqron_sql.errors import UnsupportedDatabase
@@ -85,17 +86,27 @@ class PostgreSQL(Upserting):
             options["connect_args"] = {"client_encoding": "utf8"}
         return options
 
-    def adopt(self, engine: Engine) -> Engine:
-        return engine.execution_options(isolation_level="AUTOCOMMIT")
+    @contextlib.contextmanager
+    def autocommitting(self, conn: Connection) -> Iterator[None]:
+        with switched(conn, _set_autocommit):
+            yield
 
     def begin(self, conn: Connection) -> None:
-        conn.exec_driver_sql("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE")
+        if not self.in_transaction(conn):  # a host's "begin" hook was first
+            conn.exec_driver_sql("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE")
 
     def commit(self, conn: Connection) -> None:
         conn.exec_driver_sql("COMMIT")
 
     def rollback(self, conn: Connection) -> None:
         conn.exec_driver_sql("ROLLBACK")
+
+    def in_transaction(self, conn: Connection) -> bool:
+        driver: Any = conn.connection.driver_connection
+        if hasattr(driver, "is_in_transaction"):  # asyncpg
+            return bool(driver.is_in_transaction())
+        info = getattr(driver, "info", None)  # psycopg
+        return info is not None and info.transaction_status != 0
 
     def check_server(self, conn: Connection) -> None:
         version = conn.dialect.server_version_info or (0,)
@@ -122,6 +133,13 @@ class PostgreSQL(Upserting):
                 "PostgreSQL",
                 f"the database's encoding is {encoding}, not UTF8",
                 "Create it with ENCODING 'UTF8'.",
+            )
+        encoding = conn.scalar(text("SHOW client_encoding"))
+        if encoding != "UTF8":
+            raise UnsupportedDatabase(
+                "PostgreSQL",
+                f"the connection's encoding is {encoding}, not UTF8",
+                "Connect with client_encoding=utf8.",
             )
 
     def is_transient(self, error: DBAPIError) -> bool:
@@ -303,6 +321,10 @@ def _counting(counted: Counted) -> Executable:
 
 def _sqlstate(error: DBAPIError) -> str | None:
     return getattr(error.orig, "sqlstate", None)
+
+
+def _set_autocommit(driver: Any, *, on: bool) -> None:
+    driver.autocommit = on
 
 
 def _set_local(conn: Connection, setting: str, value: str) -> None:

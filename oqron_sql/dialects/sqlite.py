@@ -102,22 +102,32 @@ class SQLite(Upserting):
             cursor.close()
 
     def begin(self, conn: Connection) -> None:
-        if _in_transaction(conn):
+        if self.in_transaction(conn):
             # The host's begin hook was first: this takes the write lock now, while waiting for it
             # is still allowed, and needs no table. It reclaims one page, if even that.
             conn.exec_driver_sql("PRAGMA incremental_vacuum(1)").close()
         else:
             conn.exec_driver_sql("BEGIN IMMEDIATE")
 
-    def rollback(self, conn: Connection) -> None:
-        # A host's engine with skip_autocommit_rollback would leave our transaction open.
-        if _in_transaction(conn):
-            conn.exec_driver_sql("ROLLBACK")
-        conn.rollback()
+    # What the driver would do of a commit or rollback depends on settings that a host may have.
 
-    def autocommits(self, conn: Connection) -> bool:
-        # A host's begin hook may have begun what the driver knows nothing of.
-        return super().autocommits(conn) and not _in_transaction(conn)
+    def commit(self, conn: Connection) -> None:
+        if self.in_transaction(conn):
+            conn.exec_driver_sql("COMMIT")
+
+    def rollback(self, conn: Connection) -> None:
+        if self.in_transaction(conn):
+            conn.exec_driver_sql("ROLLBACK")
+
+    def enter(self, conn: Connection) -> None:
+        # By default the driver begins with the first INSERT, UPDATE or DELETE: too late for what
+        # was read before, and not at all for a savepoint, which would then be committed.
+        if not self.in_transaction(conn):
+            conn.exec_driver_sql("BEGIN IMMEDIATE")
+
+    def in_transaction(self, conn: Connection) -> bool:
+        driver = conn.connection.driver_connection
+        return bool(driver is not None and driver.in_transaction)
 
     def check_server(self, conn: Connection) -> None:
         version = conn.scalar(select(func.sqlite_version())) or "0"
@@ -139,7 +149,7 @@ class SQLite(Upserting):
             )
         if network:
             logger.warning("SQLite on a %s filesystem: one host only, expect slow locks", kind)
-        elif mode != "wal" and conn.info.get(_OURS) and not _in_transaction(conn):
+        elif mode != "wal" and conn.info.get(_OURS) and not self.in_transaction(conn):
             self._enter_wal(conn)
 
     def _enter_wal(self, conn: Connection) -> None:
@@ -241,11 +251,6 @@ def filesystem(path: str) -> str:
         if inside and len(mount) >= len(best):
             best, kind = mount, fields[fields.index("-") + 1]
     return kind
-
-
-def _in_transaction(conn: Connection) -> bool:
-    driver = conn.connection.driver_connection
-    return bool(driver is not None and driver.in_transaction)
 
 
 dialect = SQLite()

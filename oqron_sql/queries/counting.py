@@ -15,7 +15,8 @@ from oqron_sql.schema.tables import RESTING, STATES
 def count_active(tx: Tx, queue: str) -> int:
     """Count the active jobs."""
     check_names(queue=queue)
-    return _count(tx, queue, JobState.ACTIVE)
+    # Limits rest on it.
+    return tx.conn.scalar(tx.current(_counted(tx, queue, JobState.ACTIVE))) or 0
 
 
 def count_jobs(tx: Tx, queue: str, state: JobState) -> int:
@@ -57,8 +58,11 @@ def listed(tx: Tx, queue: str, state: JobState) -> Select[tuple[object, ...]]:
 
 
 def _count(tx: Tx, queue: str, state: JobState) -> int:
-    query = select(func.count()).select_from(tx.tables.jobs).where(all_in(tx, queue, state))
-    return tx.conn.scalar(query) or 0
+    return tx.conn.scalar(_counted(tx, queue, state)) or 0
+
+
+def _counted(tx: Tx, queue: str, state: JobState) -> Select[int]:
+    return select(func.count()).select_from(tx.tables.jobs).where(all_in(tx, queue, state))
 
 
 def all_in(tx: Tx, queue: str, state: JobState) -> ColumnElement[bool]:

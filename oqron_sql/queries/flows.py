@@ -143,13 +143,12 @@ def notify_child_completed(
         return JobState.COMPLETED
     if child_id is not None:
         check_names(child_id=child_id)
-        child = tx.conn.scalar(
-            select(jobs.c.seq).where(
-                jobs.c.parent_queue_name == parent_queue,
-                jobs.c.parent_id == parent_id,
-                jobs.c.id == child_id,
-            )
+        query = select(jobs.c.seq).where(
+            jobs.c.parent_queue_name == parent_queue,
+            jobs.c.parent_id == parent_id,
+            jobs.c.id == child_id,
         )
+        child = tx.conn.scalar(tx.current(query))
         if child is not None and not _mark(tx, child):
             return JobState.WAITING_CHILDREN
     _count_down(tx, parent.seq, 1)

@@ -123,7 +123,7 @@ def _full(tx: Tx, queue: str, turn: Sequence[str], opts: FetchOptions) -> set[st
         .group_by(jobs.c.group_id)
         .having(func.count() >= opts.group_concurrency)
     )
-    return set(tx.conn.scalars(active))
+    return set(tx.conn.scalars(tx.current(active)))
 
 
 def _heads(tx: Tx, turn: Sequence[str], opts: FetchOptions, params: dict[str, Any]) -> list[int]:

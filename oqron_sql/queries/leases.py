@@ -24,10 +24,8 @@ LEASE = {"seq": BigInteger(), "lease": BigInteger()}
 def lease_lost(tx: Tx, queue: str, job_id: str, lease: int) -> LeaseLost:
     """Return the error that says who has the job now."""
     jobs = tx.tables.jobs
-    current = tx.conn.scalar(
-        select(jobs.c.lease).where(jobs.c.id == job_id, jobs.c.queue_name == queue)
-    )
-    return LeaseLost(queue, job_id, lease, current)
+    query = select(jobs.c.lease).where(jobs.c.id == job_id, jobs.c.queue_name == queue)
+    return LeaseLost(queue, job_id, lease, tx.conn.scalar(tx.current(query)))
 
 
 def extend_lock(
@@ -72,18 +70,15 @@ def check_locks(tx: Tx, queue: str, jobs: Sequence[Job]) -> list[Extension]:
 
 def _looked_up(tx: Tx, jobs: Sequence[Job]) -> list[Extension]:
     table = tx.tables.jobs
-    found = {
-        row.seq: row
-        for row in tx.conn.execute(
-            select(
-                table.c.seq,
-                table.c.lease,
-                table.c.locked_by,
-                table.c.lock_until,
-                table.c.cancelled_at,
-            ).where(table.c.seq.in_([job.seq for job in jobs]))
-        )
-    }
+    columns = (
+        table.c.seq,
+        table.c.lease,
+        table.c.locked_by,
+        table.c.lock_until,
+        table.c.cancelled_at,
+    )
+    query = select(*columns).where(table.c.seq.in_([job.seq for job in jobs]))
+    found = {row.seq: row for row in tx.conn.execute(tx.current(query))}
     return [_extension(job, found.get(job.seq)) for job in jobs]
 
 

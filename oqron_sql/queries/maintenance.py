@@ -74,20 +74,20 @@ def obliterate(tx: Tx, queue: str, *, force: bool = False) -> None:
     gone: list[ColumnElement[bool]] = [jobs.c.queue_name == queue]
     if not force:
         gone.append(jobs.c.state != JobState.ACTIVE.value)
-    outside = tx.conn.execute(
-        doomed(jobs).where(
-            *gone,
-            jobs.c.parent_id.is_not(None),
-            jobs.c.parent_queue_name != queue,
-            ~jobs.c.parent_notified,
-        )
-    ).all()
+    query = doomed(jobs).where(
+        *gone,
+        jobs.c.parent_id.is_not(None),
+        jobs.c.parent_queue_name != queue,
+        ~jobs.c.parent_notified,
+    )
+    outside = tx.conn.execute(tx.current(query)).all()
     told = select(jobs.c.seq).where(*gone, jobs.c.entries > 0)
-    tx.conn.execute(delete(t.history).where(t.history.c.job_seq.in_(told)))
-    tx.conn.execute(delete(jobs).where(*gone))
-    if not force:
-        # A fetch may have leased one meanwhile; then nothing of this happens.
-        _refuse_active(tx, queue)
+    with tx.whole():
+        tx.conn.execute(delete(t.history).where(t.history.c.job_seq.in_(told)))
+        tx.conn.execute(delete(jobs).where(*gone))
+        if not force:
+            # A fetch may have leased one meanwhile; then nothing of this happens.
+            _refuse_active(tx, queue)
     for table, column in (
         (t.pauses, t.pauses.c.queue_name),
         (groups, groups.c.queue_name),

@@ -14,8 +14,8 @@ def left(tx: Tx, queue: str, limit: RateLimit) -> int:
     takes, since = tx.tables.takes, tx.now(-limit.duration)
     mine = (takes.c.queue_name == queue, takes.c.window_ms == to_ms(limit.duration))
     tx.conn.execute(delete(takes).where(*mine, takes.c.taken_at <= since))
-    taken = tx.conn.scalar(select(func.coalesce(func.sum(takes.c.n), 0)).where(*mine))
-    return limit.max - int(taken or 0)
+    taken = select(func.coalesce(func.sum(takes.c.n), 0)).where(*mine)
+    return limit.max - int(tx.conn.scalar(tx.current(taken)) or 0)
 
 
 def take(tx: Tx, queue: str, limit: RateLimit, n: int) -> None:

@@ -156,9 +156,11 @@ def _complete(tx: Tx, row: dict[str, Any], job: Job) -> None:
 def _standing_for(tx: Tx, row: dict[str, Any]) -> str | None:
     """Return the id of the job in the way of `row`; None if the way is free now."""
     tx.begin()
-    if tx.conn.execute(_by_id(tx, row)).first() is not None:
+    if tx.conn.execute(tx.current(_by_id(tx, row))).first() is not None:
         return str(row["id"])
     jobs, key = tx.tables.jobs, row.get("dedup_slot")
+    if key is None:
+        return None
     holder = tx.conn.execute(
         tx.dialect.lock_rows(
             select(jobs.c.seq, jobs.c.id, (jobs.c.dedup_until < tx.now()).label("over")).where(

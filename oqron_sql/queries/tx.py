@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, bindparam, select, type_coerce
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, select, type_coerce
 
 from oqron_sql.contract.clock import Clock
 from oqron_sql.contract.codec import MAX_BYTES
@@ -64,12 +65,24 @@ class Tx:
 
     def begin(self) -> None:
         """Make what follows one transaction; nothing if it already is."""
-        if not (self.joined or self._begun):
+        if self.joined:
+            self.dialect.enter(self.conn)
+        elif not self._begun:
             self.dialect.begin(self.conn)
             self._begun = True
         if not (self.dialect.excluding or self._turn):
             self._turn = True
             self.dialect.serialize(self, self.tables.queues, EVERYBODY)
+
+    @contextlib.contextmanager
+    def whole(self) -> Iterator[None]:
+        """Undo what is done inside if it fails, where a host may go on and commit the rest."""
+        with self.conn.begin_nested() if self.joined else contextlib.nullcontext():
+            yield
+
+    def current(self, query: Select[Any]) -> Select[Any]:
+        """Return `query` such that a decision may rest on it, whatever a host's snapshot says."""
+        return self.dialect.read_current(query) if self.joined else query
 
     def restart(self) -> None:
         """Undo everything so far and begin again; only where the transaction is ours."""

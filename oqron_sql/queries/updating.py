@@ -136,11 +136,10 @@ def _explain(
     if expected is None and lease is None:
         return
     jobs = tx.tables.jobs
-    found = tx.conn.execute(
-        select(jobs.c.state, jobs.c.lease, jobs.c.locked_by).where(
-            jobs.c.id == job_id, jobs.c.queue_name == queue
-        )
-    ).first()
+    query = select(jobs.c.state, jobs.c.lease, jobs.c.locked_by).where(
+        jobs.c.id == job_id, jobs.c.queue_name == queue
+    )
+    found = tx.conn.execute(tx.current(query)).first()
     if lease is not None and (found is None or found.lease != lease or found.locked_by is None):
         raise lease_lost(tx, queue, job_id, lease)
     if expected is not None and (found is None or found.state not in expected or not ok):

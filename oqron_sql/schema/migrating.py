@@ -82,13 +82,17 @@ def locked(
     dialect = dialects.get(bind.dialect.name)
     if isinstance(bind, Engine):
         with (
-            dialect.adopt(bind).connect() as conn,
+            dialects.adopt(bind).connect() as conn,
+            dialect.autocommitting(conn),
             _holding(dialect, conn, name, timeout, own=True),
         ):
             yield conn
     else:
-        with _holding(dialect, bind, name, timeout, own=dialect.autocommits(bind)):
-            yield bind
+        with (
+            dialects.borrowed(bind) as conn,
+            _holding(dialect, conn, name, timeout, own=dialect.autocommits(conn)),
+        ):
+            yield conn
 
 
 @contextlib.contextmanager
@@ -145,15 +149,18 @@ def _run_revisions(conn: Connection, move: Move) -> None:
             "version_table_schema": move.schema,
         },
     )
+    op, versions = Operations(context), version_table(move.prefix, move.schema)
     try:
-        context.run_migrations(op=Operations(context), prefix=move.prefix, schema=move.schema)
+        context.run_migrations(op=op, prefix=move.prefix, schema=move.schema)
     except CommandError as error:
         raise Overtaken from error
+    if move.to is None:
+        op.drop_table(versions, schema=move.schema)
 
 
 def _traces(engine: Engine, prefix: str, schema: str | None) -> set[tuple[str, str | None]]:
     """Return what has been made so far, by whomever."""
-    with engine.connect() as conn:
+    with dialects.adopt(engine).connect() as conn:
         inspector = inspect(conn)
         tables = [name for name in inspector.get_table_names(schema) if name.startswith(prefix)]
         made: set[tuple[str, str | None]] = {(name, None) for name in tables}

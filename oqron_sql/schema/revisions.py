@@ -8,12 +8,15 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine, Select, String, column, inspect, select, table
 from sqlalchemy.exc import DBAPIError
 
+from oqron_sql import dialects
 from oqron_sql.errors import ConfigurationError, SchemaOutOfDate
 from oqron_sql.schema.tables import check_identifier
 
 REVISIONS = ("oqron0001", "oqron0002", "oqron0003")
 """Every revision, oldest first: what the folder has, told here because Alembic takes a second."""
 HEAD = REVISIONS[-1]
+OURS = r"oqron\d{4}$"
+VERSION_TABLE = "alembic_version"
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 _TOO_NEW = "A newer version of oqron_sql made it: upgrade this application."
@@ -30,7 +33,7 @@ def version_table(prefix: str, schema: str | None) -> str:
     check_identifier("prefix", prefix)
     if schema is not None:
         check_identifier("schema", schema)
-    return f"{prefix}alembic_version"
+    return f"{prefix}{VERSION_TABLE}"
 
 
 def read(conn: Connection, prefix: str, schema: str | None) -> str | None:
@@ -42,6 +45,7 @@ def read(conn: Connection, prefix: str, schema: str | None) -> str | None:
 
 def glance(engine: Engine, prefix: str, schema: str | None) -> str | None:
     """Return the revision, None without one; a single SELECT if there is one."""
+    engine = dialects.adopt(engine)
     statement = _stored(prefix, schema)
     try:
         with engine.connect() as conn:

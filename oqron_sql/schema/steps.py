@@ -4,9 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Column, inspect
+from sqlalchemy import Column, PrimaryKeyConstraint, String, column, inspect, table
 
 from oqron_sql.errors import ConfigurationError
+from oqron_sql.schema.revisions import version_table
+from oqron_sql.schema.tables import DEFAULT_PREFIX
+
+
+def located(op: Any, prefix: str | None, schema: str | None) -> tuple[str, str | None]:
+    """Return prefix and schema of the tables: as told, or as the application's `env.py` says.
+
+    Among an application's own revisions nobody passes arguments, but its `context.configure` takes
+    `oqron_prefix` and `oqron_schema`.
+    """
+    options = op.get_context().opts
+    prefix = prefix or options.get("oqron_prefix") or DEFAULT_PREFIX
+    return prefix, schema or options.get("oqron_schema")
 
 
 class Steps:
@@ -16,9 +29,9 @@ class Steps:
     half of the tables.
     """
 
-    def __init__(self, op: Any, schema: str | None) -> None:
+    def __init__(self, op: Any, prefix: str, schema: str | None) -> None:
         self._op = op
-        self._schema = schema
+        self._prefix, self._schema = prefix, schema
         offline = op.get_context().as_sql
         self._inspector = None if offline else inspect(op.get_bind())
         self._new: set[str] = set()
@@ -48,11 +61,31 @@ class Steps:
         if self._inspector is None or self._columns(name) is not None:
             self._op.drop_table(name, schema=self._schema)
 
-    def _columns(self, table: str) -> set[str] | None:
+    def record(self, before: str | None, after: str | None) -> None:
+        """Note the revision that the tables have now, if it is not our own Alembic that does so."""
+        context, name = self._op.get_context(), version_table(self._prefix, self._schema)
+        if (context.version_table, context.version_table_schema) == (name, self._schema):
+            return
+        number = column("version_num", String(32))
+        versions = table(name, number, schema=self._schema)
+        if after is None:
+            self.drop_table(name)
+            return
+        if before is None and self._columns(name) is None:
+            self._op.create_table(
+                name,
+                Column("version_num", String(32), nullable=False),
+                PrimaryKeyConstraint("version_num", name=f"{name}_pkc"),
+                schema=self._schema,
+            )
+        self._op.execute(versions.delete())
+        self._op.execute(versions.insert().values(version_num=after))
+
+    def _columns(self, name: str) -> set[str] | None:
         """Return the names of the columns, None if there is no such table."""
-        if self._inspector is None or not self._inspector.has_table(table, self._schema):
+        if self._inspector is None or not self._inspector.has_table(name, self._schema):
             return None
-        return {column["name"] for column in self._inspector.get_columns(table, self._schema)}
+        return {each["name"] for each in self._inspector.get_columns(name, self._schema)}
 
     def _indexes(self, table: str) -> set[str | None]:
         if self._inspector is None:

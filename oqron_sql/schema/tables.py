@@ -7,6 +7,7 @@ import functools
 import re
 
 from sqlalchemy import (
+    BLANK_SCHEMA,
     BigInteger,
     Boolean,
     Column,
@@ -27,6 +28,7 @@ from oqron_sql.schema.adapter_tables import adapter_tables
 from oqron_sql.schema.types import Key, LongText, Serial, Timestamp
 
 DEFAULT_PREFIX = "oqron_"
+MARK = "oqron_sql"  # in the `info` of each table
 _SAFE = re.compile(r"[a-z_][a-z0-9_]{0,30}")
 
 # Partial indexes are used only for a literal; a bound state would defeat them.
@@ -79,15 +81,25 @@ def tables(prefix: str = DEFAULT_PREFIX, schema: str | None = None) -> Tables:
     return build(MetaData(), prefix, schema)
 
 
-def build(metadata: MetaData, prefix: str = DEFAULT_PREFIX, schema: str | None = None) -> Tables:
-    """Add the tables to `metadata`, which may be a host's, and return them."""
+def build(
+    metadata: MetaData,
+    prefix: str = DEFAULT_PREFIX,
+    schema: str | None = None,
+    *,
+    values: type[LongText] = LongText,
+) -> Tables:
+    """Add the tables to `metadata`, which may be a host's, and return them.
+
+    `values` is the type of what is kept as JSON.
+    """
     check_identifier("prefix", prefix)
     if schema is not None:
         check_identifier("schema", schema)
 
     def table(name: str, *items: Column[object] | Index, key: tuple[str, ...] = ()) -> Table:
-        info = {"key": key} if key else {}
-        return Table(prefix + name, metadata, *items, schema=schema, info=info, **table_options())
+        where = BLANK_SCHEMA if schema is None else schema  # not the host's default
+        info = {MARK: prefix, "key": key}
+        return Table(prefix + name, metadata, *items, schema=where, info=info, **table_options())
 
     def index(name: str, *columns: str, where: str | None = None, unique: bool = False) -> Index:
         options = index_options(text(where)) if where else {}
@@ -126,11 +138,11 @@ def build(metadata: MetaData, prefix: str = DEFAULT_PREFIX, schema: str | None =
         Column("dedup_until", Timestamp),
         Column("parent_queue_name", Key),
         Column("parent_id", Key),
-        Column("opts", LongText),
-        Column("data", LongText, nullable=False),
-        Column("returnvalue", LongText),
+        Column("opts", values),
+        Column("data", values, nullable=False),
+        Column("returnvalue", values),
         Column("failed_reason", LongText),
-        Column("children_ids", LongText),
+        Column("children_ids", values),
         # Leads with the id, so that it also answers a look-up without a queue.
         index("jobs_id", "id", "queue_name", unique=True),
         index("jobs_slot", "queue_name", "dedup_slot", unique=True, where="dedup_slot IS NOT NULL"),
@@ -156,7 +168,7 @@ def build(metadata: MetaData, prefix: str = DEFAULT_PREFIX, schema: str | None =
             Column("id", Serial, primary_key=True, autoincrement=True),
             Column("job_seq", BigInteger, nullable=False),
             Column("kind", String(8), nullable=False),
-            Column("body", LongText, nullable=False),
+            Column("body", values, nullable=False),
             index("history_job", "job_seq", "id"),
         ),
         # One row per queue that was ever paused or needs its fetches one by one.

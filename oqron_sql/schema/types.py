@@ -10,6 +10,7 @@ from sqlalchemy.engine import Dialect as SQLAlchemyDialect
 from sqlalchemy.types import TypeEngine
 
 from oqron_sql import dialects
+from oqron_sql.contract import codec
 
 
 class Key(TypeDecorator[str]):
@@ -43,6 +44,18 @@ class LongText(TypeDecorator[str]):
 
     def load_dialect_impl(self, dialect: SQLAlchemyDialect) -> TypeEngine[Any]:
         return dialects.get(dialect.name).text_type()
+
+
+class Value(LongText):
+    """JSON, as a value: for an application's own queries."""
+
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: SQLAlchemyDialect) -> str | None:
+        return None if value is None else codec.dumps(value)
+
+    def process_result_value(self, value: str | None, dialect: SQLAlchemyDialect) -> Any:
+        return None if value is None else codec.loads(value)
 
 
 class Serial(TypeDecorator[int]):

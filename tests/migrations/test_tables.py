@@ -71,12 +71,3 @@ def test_three_prefixes_side_by_side(target: Target, engine: sa.Engine, connect:
     found = [migrate.current(engine, prefix=prefix) for prefix in PREFIXES]
     assert found == [HEAD, None, HEAD]
     assert not tables("a_").metadata.tables.keys() & target.describe(engine).keys()
-
-
-def test_a_host_that_compares_its_tables_sees_none_of_ours(engine: sa.Engine) -> None:
-    migrate.upgrade(engine)
-    with engine.connect() as conn:
-        blind = MigrationContext.configure(conn, opts={})
-        assert compare_metadata(blind, sa.MetaData()) != []
-        told = MigrationContext.configure(conn, opts={"include_name": migrate.include_name()})
-        assert compare_metadata(told, sa.MetaData()) == []

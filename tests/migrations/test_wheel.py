@@ -9,6 +9,9 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
+
+from tests.migrations.projects import Project
 
 ROOT = Path(__file__).parents[2]
 FILES = (
@@ -62,3 +65,10 @@ def test_an_installed_wheel_migrates(wheel: Path, tmp_path: Path) -> None:
     config = ("-c", str(site / "oqron_sql" / "alembic.ini"), "-x", "url=sqlite:///jobs.db")
     assert revision in run("-m", "alembic", *config, "current")
     assert "No new upgrade operations" in run("-m", "alembic", *config, "check")
+
+    project = Project(work, sa.make_url("sqlite:///shop.db"), sa.make_url("sqlite:///shop.db"))
+    project.configure(ours="oqron_sql:migrations/versions")
+    run("-m", "alembic", "-c", "live.ini", "upgrade", "heads")
+    assert "No new upgrade operations" in run("-m", "alembic", "-c", "live.ini", "check")
+    with sa.create_engine(f"sqlite:///{work / 'shop.db'}").connect() as conn:
+        assert sa.inspect(conn).has_table("oqron_jobs")
