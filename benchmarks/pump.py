@@ -7,12 +7,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
 J = TypeVar("J")
-# How many batches may be out at once: one handled, one being finished, one being fetched.
-AHEAD = 3
+# So many fetches and finishes may be under way, and so many batches be out, at once: while one
+# batch is handled, the database works on the others.
+AT_ONCE = 2
+AHEAD = 5
 
 
 class Pump(Generic[J]):
-    """Works a queue off: one task per job, one fetch and one finish under way at any time.
+    """Works a queue off: one task per job, fetches and finishes under way meanwhile.
 
     A finish takes whatever has gathered since the last one, so that it keeps up by itself.
     """
@@ -28,42 +30,50 @@ class Pump(Generic[J]):
         self._running: set[asyncio.Task[None]] = set()
         self._done: list[tuple[J, object]] = []
         self._out = 0
+        self._drained = False
         self._gathered = asyncio.Event()
         self._room = asyncio.Event()
 
     async def run(self) -> None:
         """Return when a fetch came back empty and everything handled is finished."""
-        finisher = asyncio.create_task(self._finish_gathered())
-        while jobs := await self._fetch(self._batch):
-            self._out += len(jobs)
+        async with asyncio.TaskGroup() as group:
+            finishers = [group.create_task(self._keep_finishing()) for _ in range(AT_ONCE)]
+            async with asyncio.TaskGroup() as fetchers:
+                for _ in range(AT_ONCE):
+                    fetchers.create_task(self._keep_fetching())
+            while self._out:
+                await self._until_some_are_finished()
+            for finisher in finishers:
+                finisher.cancel()
+
+    async def _keep_fetching(self) -> None:
+        while not self._drained:
+            if self._out >= self._batch * AHEAD:
+                await self._until_some_are_finished()
+                continue
+            self._out += self._batch
+            jobs = await self._fetch(self._batch)
+            self._out -= self._batch - len(jobs)
+            self._drained = not jobs
             for job in jobs:
                 task = asyncio.create_task(self._run(job))
                 self._running.add(task)
                 task.add_done_callback(self._running.discard)
-            await self._until(self._batch * (AHEAD - 1), finisher)
-        await self._until(0, finisher)
-        finisher.cancel()
 
     async def _run(self, job: J) -> None:
         self._done.append((job, await self._handle(job)))
         if len(self._done) == 1:
             self._gathered.set()
 
-    async def _until(self, out: int, finisher: asyncio.Task[None]) -> None:
-        while self._out > out:
-            if finisher.done():
-                await finisher
-            self._room.clear()
-            await self._room.wait()
+    async def _keep_finishing(self) -> None:
+        while await self._gathered.wait():
+            self._gathered.clear()
+            while self._done:
+                taken, self._done = self._done, []
+                await self._finish(taken)
+                self._out -= len(taken)
+                self._room.set()
 
-    async def _finish_gathered(self) -> None:
-        try:
-            while await self._gathered.wait():
-                self._gathered.clear()
-                while self._done:
-                    taken, self._done = self._done, []
-                    await self._finish(taken)
-                    self._out -= len(taken)
-                    self._room.set()
-        finally:
-            self._room.set()
+    async def _until_some_are_finished(self) -> None:
+        self._room.clear()
+        await self._room.wait()

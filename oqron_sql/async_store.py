@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import contextlib
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -44,6 +45,7 @@ from oqron_sql.queries import (
 )
 from oqron_sql.queries import metrics as measuring
 from oqron_sql.schema.tables import DEFAULT_PREFIX
+from oqron_sql.transaction import Transaction
 
 R = TypeVar("R")
 
@@ -73,6 +75,7 @@ class AsyncSQLStore(BaseStore):
         metrics: Metrics | None = None,
         max_payload: int = MAX_BYTES,
         on_event_error: ErrorHandler | None = None,
+        push: bool = True,
     ) -> None:
         super().__init__(
             awaiting_source(bind),
@@ -83,6 +86,7 @@ class AsyncSQLStore(BaseStore):
             metrics=metrics,
             max_payload=max_payload,
             on_event_error=on_event_error,
+            push=push,
         )
         self._open()
 
@@ -91,7 +95,7 @@ class AsyncSQLStore(BaseStore):
         workers = 1 if source.dialect.exclusive else 10
         self._threads = ThreadPoolExecutor(workers, "oqron_sql") if source.hop == "thread" else None
         # Coroutines would share the transaction of a database that is one connection.
-        self._turn = asyncio.Lock() if source.in_memory and source.hop == "greenlet" else None
+        self._turn = asyncio.Lock() if source.in_memory else contextlib.nullcontext()
 
         self._gathering = Gathering(self._save_each) if source.join is None else None
 
@@ -99,13 +103,36 @@ class AsyncSQLStore(BaseStore):
         """Return this store bound to the host's session or connection: it joins its transaction."""
         return self._share(awaiting_source(bind))
 
+    @contextlib.asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Self]:
+        """Enter a transaction of what is done with the store it gives: all of it or nothing.
+
+        It is committed at the end of the block, and undone if an error leaves it.
+
+        Raises:
+            StoreUnavailable: it cannot go on or was not committed; nothing is tried again here.
+            ConfigurationError: this store is bound to a host's transaction already.
+        """
+        transaction = Transaction(self._shell)
+        twin = self._twin(transaction)
+        async with self._turn:
+            try:
+                await twin._see_through(transaction.enter)
+                yield twin
+            except BaseException:
+                await twin._see_through(transaction.rollback)
+                raise
+            await twin._see_through(transaction.commit)
+
     async def run(self, body: Body[R], /, *, repeatable: bool = True) -> R:
         """Run a body of SQL in one operation; for extensions."""
         if self._shell.source.hop == "none":
             return self._shell.run(body, repeatable=repeatable)
-        task = asyncio.ensure_future(
-            self._hop(lambda: self._shell.run(body, repeatable=repeatable))
-        )
+        return await self._see_through(lambda: self._shell.run(body, repeatable=repeatable))
+
+    async def _see_through(self, call: Callable[[], R]) -> R:
+        """Make a blocking call, whose end is waited for even by a task that is cancelled."""
+        task: asyncio.Task[R] = asyncio.ensure_future(self._hop(call))
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
@@ -118,11 +145,9 @@ class AsyncSQLStore(BaseStore):
             raise
 
     async def _hop(self, call: Any) -> Any:
-        if self._threads is not None:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, call)
-        if self._turn is None:
-            return await greenlet_spawn(call)
         async with self._turn:
+            if self._threads is not None:
+                return await asyncio.get_running_loop().run_in_executor(self._threads, call)
             return await greenlet_spawn(call)
 
     async def save_job(self, queue: str, job: Job) -> str:
@@ -135,7 +160,11 @@ class AsyncSQLStore(BaseStore):
         return await self._gathering.save(queue, job)
 
     async def _save_each(self, jobs: Sequence[Entry]) -> list[str | OqronError]:
-        return await self.run(lambda tx: saving.save_each(tx, jobs))
+        # Nobody waits for this task itself, so that no caller's cancellation can reach it.
+        saved: list[str | OqronError] = await self._hop(
+            lambda: self._shell.run(lambda tx: saving.save_each(tx, jobs))
+        )
+        return saved
 
     async def connect(self) -> None:
         """Check the server and bring the tables to head; idempotent."""
@@ -145,6 +174,7 @@ class AsyncSQLStore(BaseStore):
     async def disconnect(self) -> None:
         """Drop subscribers and close the engine if it was created here; idempotent."""
         self._disconnect()
+        await self._shell.notifier.aclose()
         owned = self._shell.source.owned
         if isinstance(owned, AsyncEngine):
             await owned.dispose()

@@ -12,6 +12,7 @@ from oqron_sql.contract.model import Metrics
 from oqron_sql.engines import (
     Source,
 )
+from oqron_sql.notify import Notifier
 from oqron_sql.queries.tx import Settings, Tx
 from oqron_sql.schema.tables import tables
 from oqron_sql.shell import Shell
@@ -33,24 +34,42 @@ class BaseStore:
         metrics: Metrics | None,
         max_payload: int,
         on_event_error: ErrorHandler | None,
+        push: bool,
     ) -> None:
+        notifier = Notifier(source, f"{schema or ''}.{prefix}", push=push)
         settings = Settings(
             tables=tables(prefix, schema),
             clock=clock or Clock(),
             metrics=metrics,
             max_payload=max_payload,
             shard=random.randrange(SHARDS),  # noqa: S311 - spreads writers, guards nothing
+            channel=notifier.channel,
         )
         self._migrate = migrate
-        self._shell = Shell(source, settings, Subscribers(on_event_error))
+        self._shell = Shell(source, settings, Subscribers(on_event_error), notifier)
 
     def _share(self, source: Source) -> Self:
         """Return the same store on another source."""
+        shell = self._shell
+        return self._twin(Shell(source, shell.settings, shell.subscribers, shell.notifier))
+
+    def _twin(self, shell: Shell) -> Self:
+        """Return the same store with another shell."""
         twin = object.__new__(type(self))
         twin._migrate = "off"
-        twin._shell = Shell(source, self._shell.settings, self._shell.subscribers)
+        twin._shell = shell
         twin._open()
         return twin
+
+    @property
+    def notifier(self) -> Notifier:
+        """What wakes those who wait for something to be committed."""
+        return self._shell.notifier
+
+    @property
+    def joined(self) -> bool:
+        """Whether it is bound to a transaction."""
+        return self._shell.source.join is not None
 
     def _open(self) -> None:
         """Prepare what a shell needs besides its source."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import random
 import threading
@@ -11,6 +12,7 @@ import time
 import weakref
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from types import FunctionType
 from typing import TypeVar
 
 from sqlalchemy import Connection, event
@@ -18,9 +20,10 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.util import await_only
 
 from oqron_sql.binding import Body
-from oqron_sql.contract.events import StoreEvent, Subscribers
+from oqron_sql.contract.events import Subscribers
 from oqron_sql.engines import Source
 from oqron_sql.errors import OqronError, StoreClosed, StoreUnavailable
+from oqron_sql.notify import Notifier
 from oqron_sql.queries.tx import Contended, Settings, Tx
 
 logger = logging.getLogger("oqron_sql")
@@ -34,10 +37,13 @@ LONGEST_PAUSE = timedelta(seconds=1)
 class Shell:
     """Runs bodies on a source, blocking; the hop to an event loop is around it."""
 
-    def __init__(self, source: Source, settings: Settings, subscribers: Subscribers) -> None:
+    def __init__(
+        self, source: Source, settings: Settings, subscribers: Subscribers, notifier: Notifier
+    ) -> None:
         self.source, self.settings, self.subscribers = source, settings, subscribers
+        self.notifier = notifier
         self.closed: str | None = None if source.join else "before connect()"
-        self._pending: weakref.WeakKeyDictionary[Connection, list[StoreEvent]] = (
+        self._pending: weakref.WeakKeyDictionary[Connection, list[Callable[[], None]]] = (
             weakref.WeakKeyDictionary()
         )
         self._turn = (
@@ -58,23 +64,30 @@ class Shell:
         for attempt in range(ATTEMPTS):
             try:
                 with self._turn or contextlib.nullcontext():
-                    result, events = self._run_once(body)
+                    result, tx = self._run_once(body)
             except _Again as again:
                 if attempt == ATTEMPTS - 1 or (again.unknown and not repeatable):
                     raise StoreUnavailable(_name(body), unknown=again.unknown) from again.__cause__
                 logger.info("trying %s again: %s", _name(body), type(again.__cause__).__name__)
                 self._pause(attempt)
             else:
-                for told in events:
-                    self.subscribers.deliver(told)
+                self.tell(tx)
                 return result
         raise AssertionError("unreachable")
 
-    def _run_once(self, body: Body[R]) -> tuple[R, list[StoreEvent]]:
+    def tell(self, tx: Tx) -> None:
+        """Tell what was committed."""
+        self.notifier.ring(tx.conn.engine.url, tx.topics)
+        for told in tx.events:
+            self.subscribers.deliver(told)
+
+    def _run_once(self, body: Body[R]) -> tuple[R, Tx]:
         with self._connection() as conn:
             tx = Tx(conn, self.source.dialect, self.settings)
             try:
                 result = body(tx)
+                if not tx.told:
+                    self.notifier.push(conn, tx.topics)
                 committing = tx.begun or not self.source.dialect.autocommit
                 if committing:
                     self.source.dialect.commit(conn)
@@ -87,7 +100,7 @@ class Shell:
             except BaseException:
                 self._undo(tx)
                 raise
-            return result, tx.events
+            return result, tx
 
     @contextlib.contextmanager
     def _connection(self) -> Iterator[Connection]:
@@ -127,24 +140,25 @@ class Shell:
         """Run `body` in the host's transaction: nothing is begun, committed, or tried again."""
         tx = Tx(conn, self.source.dialect, self.settings, joined=True)
         result = body(tx)
-        if tx.events:
-            self._hold_back(conn, tx.events)
+        self.notifier.push(conn, tx.topics)
+        if tx.events or tx.topics:
+            self._hold_back(conn, lambda: self.tell(tx))
         return result
 
-    def _hold_back(self, conn: Connection, events: list[StoreEvent]) -> None:
-        """Tell events when the host commits, and not at all when it does not."""
+    def _hold_back(self, conn: Connection, call: Callable[[], None]) -> None:
+        """Make `call` when the host commits, and not at all when it does not."""
         pending = self._pending.get(conn)
         if pending is None:
             pending = self._pending[conn] = []
             event.listen(conn, "commit", self._committed)
             event.listen(conn, "rollback", self._rolled_back)
-        pending += events
+        pending.append(call)
 
     def _committed(self, conn: Connection) -> None:
-        events = self._pending.get(conn, [])
-        told, events[:] = list(events), []
-        for one in told:
-            self.subscribers.deliver(one)
+        pending = self._pending.get(conn, [])
+        calls, pending[:] = list(pending), []
+        for call in calls:
+            call()
 
     def _rolled_back(self, conn: Connection) -> None:
         self._pending.get(conn, []).clear()
@@ -168,9 +182,10 @@ class _Again(Exception):
 
 def _name(body: Callable[..., object]) -> str:
     """Return what `body` is called in an error: the name of the operation it closes over."""
-    for cell in body.__closure__ or ():
-        with contextlib.suppress(ValueError):
-            name = getattr(cell.cell_contents, "__name__", None)
-            if callable(cell.cell_contents) and name:
-                return str(name)
-    return body.__name__
+    if isinstance(body, functools.partial):
+        return _name(body.func)
+    for cell in getattr(body, "__closure__", None) or ():
+        with contextlib.suppress(ValueError):  # it is empty
+            if isinstance(cell.cell_contents, FunctionType | functools.partial):
+                return _name(cell.cell_contents)
+    return str(body.__name__)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Self, TypeVar
 
@@ -38,6 +40,7 @@ from oqron_sql.queries import (
 )
 from oqron_sql.queries import metrics as measuring
 from oqron_sql.schema.tables import DEFAULT_PREFIX
+from oqron_sql.transaction import Transaction
 
 R = TypeVar("R")
 
@@ -51,7 +54,9 @@ class SQLStore(BaseStore):
     host commits. What was given open is never closed here, nor are its settings changed.
 
     `migrate` says what `connect` does about the tables: bring them to head ("auto"), only look
-    ("check"), nothing ("off"). `max_payload` is in bytes of JSON. Only tests pass a `clock`.
+    ("check"), nothing ("off"). `max_payload` is in bytes of JSON. `push` lets
+    PostgreSQL's NOTIFY wake those who wait in other processes; behind a pooler of transactions turn
+    it off, and they look once a second. Only tests pass a `clock`.
 
     Raises:
         ConfigurationError: `bind` is nothing a blocking store can use.
@@ -69,6 +74,7 @@ class SQLStore(BaseStore):
         metrics: Metrics | None = None,
         max_payload: int = MAX_BYTES,
         on_event_error: ErrorHandler | None = None,
+        push: bool = True,
     ) -> None:
         super().__init__(
             blocking_source(bind),
@@ -79,11 +85,31 @@ class SQLStore(BaseStore):
             metrics=metrics,
             max_payload=max_payload,
             on_event_error=on_event_error,
+            push=push,
         )
 
     def using(self, bind: BlockingBind) -> Self:
         """Return this store bound to the host's session or connection: it joins its transaction."""
         return self._share(blocking_source(bind))
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[Self]:
+        """Enter a transaction of what is done with the store it gives: all of it or nothing.
+
+        It is committed at the end of the block, and undone if an error leaves it.
+
+        Raises:
+            StoreUnavailable: it cannot go on or was not committed; nothing is tried again here.
+            ConfigurationError: this store is bound to a host's transaction already.
+        """
+        transaction = Transaction(self._shell)
+        transaction.enter()
+        try:
+            yield self._twin(transaction)
+        except BaseException:
+            transaction.rollback()
+            raise
+        transaction.commit()
 
     def run(self, body: Body[R], /, *, repeatable: bool = True) -> R:
         """Run a body of SQL in one operation; for extensions."""
@@ -96,6 +122,7 @@ class SQLStore(BaseStore):
     def disconnect(self) -> None:
         """Drop subscribers and close the engine if it was created here; idempotent."""
         self._disconnect()
+        self._shell.notifier.close()
         owned = self._shell.source.owned
         if owned is not None and not isinstance(owned, AsyncEngine):
             owned.dispose()

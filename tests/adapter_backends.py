@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import timedelta
+from functools import partial
 from typing import ClassVar
 
 from oqron_sql.adapters import (
@@ -29,8 +30,9 @@ from oqron_sql.memory import (
     MemoryStorage,
 )
 from oqron_sql.testing import AdapterHarness
-from tests.backends import Backends
+from tests.backends import BACKENDS, Backends
 from tests.redis.harness import RedisHarness
+from tests.sql_adapters import SQLAdapterHarness
 
 
 class MemoryHarness(AdapterHarness):
@@ -93,8 +95,17 @@ class Isolated(AdapterHarness):
 
 ADAPTER_BACKENDS: dict[str, Callable[[Backends], AdapterHarness]] = {
     "memory": lambda _: MemoryHarness(),
-    "redis": lambda backends: RedisHarness(backends.server("redis")),
-    "redis-isolated": lambda backends: Isolated(RedisHarness(backends.server("redis"))),
     "memory-blocking": lambda _: MemoryHarness(blocking=True),
     "memory-isolated": lambda _: Isolated(MemoryHarness()),
+    "redis": lambda backends: RedisHarness(backends.server("redis")),
+    "redis-isolated": lambda backends: Isolated(RedisHarness(backends.server("redis"))),
+    "sqlite-isolated": lambda backends: Isolated(SQLAdapterHarness(backends, name="sqlite-thread")),
+    **{
+        name: partial(SQLAdapterHarness, name=name)
+        for name, backend in BACKENDS.items()
+        if not backend.in_memory
+    },
 }
+# The kit runs on them if they are asked for: by default one blocking and one awaited driver of each
+# database are enough, for the bodies are the same and the store's kit runs on all.
+WHEN_ASKED = frozenset({"pg-psycopg", "maria-pymysql-thread"})

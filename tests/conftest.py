@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from oqron_sql.testing import StoreHarness
-from tests.adapter_backends import ADAPTER_BACKENDS
+from tests.adapter_backends import ADAPTER_BACKENDS, WHEN_ASKED
 from tests.backends import BACKENDS, Backends
 from tests.servers import Missing, Server
 
@@ -24,9 +24,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    for fixture, known in (("backend", BACKENDS), ("adapter_backend", ADAPTER_BACKENDS)):
+    by_default = [name for name in ADAPTER_BACKENDS if name not in WHEN_ASKED]
+    for fixture, known, default in (
+        ("backend", BACKENDS, list(BACKENDS)),
+        ("adapter_backend", ADAPTER_BACKENDS, by_default),
+    ):
         if fixture in metafunc.fixturenames:
-            chosen = metafunc.config.getoption("backend") or known
+            chosen = metafunc.config.getoption("backend") or default
             metafunc.parametrize(
                 fixture, [each for each in chosen if each in known], scope="session"
             )

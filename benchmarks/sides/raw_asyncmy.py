@@ -1,4 +1,4 @@
-"""asyncmy without the store, on uvloop: the same pump, a connection each to fetch and to finish."""
+"""asyncmy without the store, on uvloop: the same pump, a connection for whatever is under way."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import uvloop
 from benchmarks import raw_sql
 from benchmarks.measure import Ledger, Meter
 from benchmarks.plan import Sample, Task
-from benchmarks.pump import Pump
+from benchmarks.pump import AT_ONCE, Pump
 from benchmarks.raw_sql import Row
 from benchmarks.side import Profiler, main
 from benchmarks.workload import QUEUE, WARM_UP, shared_out
@@ -22,15 +22,18 @@ async def drain(task: Task, profiler: Profiler) -> Sample:
     """Work off `jobs` jobs."""
     ledger, meter = Ledger(), Meter(task.server_pid)
     raw_sql.create_tables(task.url, task.jobs)
-    fetching, finishing = [await _connect(task.url, autocommit=False) for _ in range(2)]
+    connections = [await _connect(task.url, autocommit=False) for _ in range(2 * AT_ONCE)]
+    idle = list(connections)
 
     async def fetch(n: int) -> list[Row]:
-        async with fetching.cursor() as cursor:
+        connection = idle.pop()
+        async with connection.cursor() as cursor:
             await cursor.execute(raw_sql.MYSQL_CANDIDATES, (QUEUE, QUEUE, n))
             rows: list[Row] = await cursor.fetchall()
             if rows:
                 await cursor.execute(raw_sql.MYSQL_CLAIM, ("raw", tuple(row[0] for row in rows)))
-        await fetching.commit()
+        await connection.commit()
+        idle.append(connection)
         return rows
 
     async def noop(row: Row) -> None:
@@ -38,21 +41,23 @@ async def drain(task: Task, profiler: Profiler) -> Sample:
         ledger.record(row[0])
 
     async def finish(done: list[tuple[Row, object]]) -> None:
-        async with finishing.cursor() as cursor:
+        connection = idle.pop()
+        async with connection.cursor() as cursor:
             await cursor.execute(raw_sql.MYSQL_FINISH, (raw_sql.outcomes(done),))
             if cursor.rowcount != len(done):
                 raise RuntimeError("a lease was lost")
             await cursor.execute(raw_sql.MYSQL_TALLY, (QUEUE, len(done)))
-        await finishing.commit()
+        await connection.commit()
+        idle.append(connection)
         ledger.settle()
 
     meter.start()
     with profiler:
         await Pump(fetch, noop, finish, task.batch).run()
     sample = ledger.sample(meter)
-    ledger.verify(task.jobs, await _count(finishing, raw_sql.UNFINISHED))
-    fetching.close()
-    finishing.close()
+    ledger.verify(task.jobs, await _count(idle[0], raw_sql.UNFINISHED))
+    for connection in connections:
+        connection.close()
     return sample
 
 

@@ -72,7 +72,7 @@ class SQLBackend:
 
     def __init__(self, bind: Any, options: Options) -> None:
         try:
-            from oqron_sql.adapters import async_sql, ports  # type: ignore[attr-defined]  # to come
+            from oqron_sql.adapters import async_sql, ports
         except ImportError as error:
             raise ConfigurationError(f"the SQL adapters cannot be used: {error}") from error
         _check("db_options", options, ports.Options.__annotations__)

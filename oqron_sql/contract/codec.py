@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,7 +20,19 @@ MAX_DEPTH = 64
 TAG = "$datetime"
 _PLAIN = frozenset({str, int, bool, type(None)})
 
-_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+
+def _encoder() -> Callable[[Any], str]:
+    """Return what makes JSON text; prepared once, where the standard encoder does it each time."""
+    make = json.encoder.c_make_encoder  # type: ignore[attr-defined]  # None where there is no C
+    if make is None:
+        return json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+    text = json.encoder.encode_basestring
+    no = False  # neither sorted keys, nor skipped ones, nor NaN
+    encode = make(None, None, text, None, ":", ",", no, no, no)
+    return lambda value: "".join(encode(value, 0))
+
+
+_encode = _encoder()
 _decode = json.JSONDecoder().raw_decode  # what is read was written here: no blanks around it
 
 

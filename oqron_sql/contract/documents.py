@@ -57,6 +57,13 @@ class Query:
             return False
         return _has(document, self.filter) and all(_meets(document, each) for each in self.where)
 
+    def key(self, document: Document) -> Any:
+        """Return what the document is put in order by; None if that is nothing, and it comes last.
+
+        Without a type it is a pair: 0 and a number, or 1 and a text.
+        """
+        return None if self.order_by is None else _sort_key(document, self.order_by)
+
     def arrange(self, rows: Iterable[R], read: Callable[[R], Document]) -> list[R]:
         """Return the page that was asked for of `rows`, which match and stand in default order.
 

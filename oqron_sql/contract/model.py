@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, NamedTuple, TypedDict
 
 from oqron_sql.contract.ids import new_id
 from oqron_sql.contract.options import DEFAULT_OPTIONS, JobOptions
@@ -50,7 +51,7 @@ class AttemptRecord:
     status: Literal["completed", "failed"] | None = None
     error: str | None = None
     stacktrace: str | None = None
-    logs: list[str] = dataclasses.field(default_factory=list)
+    logs: Sequence[str] = ()
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)
@@ -61,7 +62,7 @@ class Job:
     those left None are filled in by the store's clock: `created_at` always, `delay_until` of a
     delayed job from its options. `attempts_made` counts failed attempts, `lost_count` the leases
     that ran out. `lease` numbers the leases of this job; the newest alone can change it. `seq` is
-    its place in the order of insertion, None before it is saved.
+    its place in the order of insertion, None before it is saved. History and children are tuples.
     """
 
     name: str
@@ -75,9 +76,9 @@ class Job:
     failed_reason: str | None = None
     opts: JobOptions = DEFAULT_OPTIONS
     deduplication_key: str | None = None
-    logs: list[str] = dataclasses.field(default_factory=list)
-    stacktrace: list[str] = dataclasses.field(default_factory=list)
-    attempt_logs: list[AttemptRecord] = dataclasses.field(default_factory=list)
+    logs: Sequence[str] = ()
+    stacktrace: Sequence[str] = ()
+    attempt_logs: Sequence[AttemptRecord] = ()
     created_at: datetime | None = None
     processed_at: datetime | None = None
     completed_at: datetime | None = None
@@ -89,7 +90,7 @@ class Job:
     parent_id: str | None = None
     parent_queue_name: str | None = None
     pending_children_count: int = 0
-    children_ids: list[str] = dataclasses.field(default_factory=list)
+    children_ids: Sequence[str] = ()
     group_id: str | None = None
     discarded: bool = False
     lease: int = 0
@@ -108,9 +109,9 @@ class JobUpdate(TypedDict, total=False):
     failed_reason: str | None
     opts: JobOptions
     deduplication_key: str | None
-    logs: list[str]
-    stacktrace: list[str]
-    attempt_logs: list[AttemptRecord]
+    logs: Sequence[str]
+    stacktrace: Sequence[str]
+    attempt_logs: Sequence[AttemptRecord]
     processed_at: datetime | None
     completed_at: datetime | None
     failed_at: datetime | None
@@ -121,7 +122,7 @@ class JobUpdate(TypedDict, total=False):
     parent_id: str | None
     parent_queue_name: str | None
     pending_children_count: int
-    children_ids: list[str]
+    children_ids: Sequence[str]
     group_id: str | None
     discarded: bool
 
@@ -159,8 +160,7 @@ class Retry:
 Outcome = Complete | Fail | Retry
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Settled:
+class Settled(NamedTuple):
     """What became of one outcome: the job's state now, or None and nothing changed: `lost`."""
 
     job_id: str

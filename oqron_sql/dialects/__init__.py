@@ -8,11 +8,12 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any
 
-from oqron_sql.dialects.base import Claim, Dialect, IsoTimestamp, Work
+from oqron_sql.dialects.base import Claim, Counted, Dialect, IsoTimestamp, Work
 from oqron_sql.errors import ConfigurationError
 
 __all__ = [
     "Claim",
+    "Counted",
     "Dialect",
     "IsoTimestamp",
     "Work",

@@ -16,6 +16,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Engine,
+    Executable,
     FromClause,
     Integer,
     Row,
@@ -24,6 +25,7 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
+    Update,
     and_,
     bindparam,
     func,
@@ -61,6 +63,9 @@ class Work(Protocol):
     def filled(self, row: Values) -> Values:
         """Return `row` as parameters named "new_" and the column; timedeltas count from now."""
 
+    def change(self, statement: Any, params: Values = ...) -> int:
+        """Execute a statement, with what it is to tell; return how many rows it changed."""
+
 
 @dataclasses.dataclass(eq=False, slots=True)
 class Claim:
@@ -79,6 +84,26 @@ class Claim:
 
     def once(self, build: Callable[[Claim], T]) -> T:
         """Return what `build` makes of this claim, made the first time only."""
+        if build not in self._made:
+            self._made[build] = build(self)
+        made: T = self._made[build]
+        return made
+
+
+@dataclasses.dataclass(eq=False, slots=True)
+class Counted:
+    """A change to many rows and the counter that tells how many there were, prepared once.
+
+    The counter is a row of `counter` under its primary key; `n` is the column that counts.
+    """
+
+    change: Update
+    counter: Table
+    n: Column[int]
+    _made: dict[Any, Any] = dataclasses.field(default_factory=dict)
+
+    def once(self, build: Callable[[Counted], T]) -> T:
+        """Return what `build` makes of this change, made the first time only."""
         if build not in self._made:
             self._made[build] = build(self)
         made: T = self._made[build]
@@ -128,6 +153,9 @@ class Dialect:
 
     exclusive: ClassVar[bool] = False
     """Whether operations of one process had better take turns: one writer at a time anyway."""
+
+    pushes: ClassVar[bool] = False
+    """Whether `notify` reaches those who `listen`."""
 
     extra: ClassVar[str] = "all"
     """The extra of this package that installs a driver."""
@@ -220,6 +248,39 @@ class Dialect:
     def unlock_migration(self, conn: Connection, name: str) -> None:
         """Let the next one migrate."""
 
+    # -- waking others -------------------------------------------------------------------------
+
+    def files(self, url: URL) -> Sequence[str]:
+        """Return the files of which one changes with every commit, where they can be looked at."""
+        return ()
+
+    def notify(self, conn: Connection, channel: str, payload: str) -> None:
+        """Tell whoever listens on `channel`, when the transaction is committed."""
+
+    def telling(self, statement: Any) -> Executable | None:
+        """Return `statement` such that it notifies if it changes a row; None if it cannot.
+
+        It then has the parameters `hint_channel` and `hint_payload`. So a statement that commits by
+        itself takes no further round trip.
+        """
+        return None
+
+    def listen(self, conn: Connection, channel: str, heard: Callable[[str], None]) -> None:
+        """Begin to listen on `channel`; `heard` may be called with payloads from now on."""
+
+    def hear(
+        self,
+        conn: Connection,
+        seconds: float,
+        heard: Callable[[str], None],
+        rest: Callable[[float], None],
+    ) -> None:
+        """Call `heard` with what is told in the next `seconds`; `rest` lets time pass.
+
+        It raises an OSError or an error of SQLAlchemy's when the connection is lost.
+        """
+        rest(seconds)
+
     # -- statements ----------------------------------------------------------------------------
 
     span_type: TypeEngine[Any] | None = None
@@ -268,15 +329,19 @@ class Dialect:
                 return taken
         return ()
 
-    def insert_ignore(self, work: Work, table: Table, row: Values) -> bool:
+    def insert_ignore(
+        self, work: Work, table: Table, row: Values, *, computed: Changes = NOTHING
+    ) -> bool:
         """Insert a row unless a unique key forbids it; tell whether it was inserted.
 
-        A timedelta stands for the instant that is so long from now.
+        A timedelta stands for the instant that is so long from now; what is `computed`, the
+        statement computes.
         """
         work.begin()
         try:
             with work.conn.begin_nested():
-                statement = insert(table).values(inserted(self, table, *shape(row)))
+                values = {**inserted(self, table, *shape(row)), **computed}
+                statement = insert(table).values(values)
                 work.conn.execute(statement, work.filled(row))
         except IntegrityError:
             return False
@@ -289,24 +354,29 @@ class Dialect:
         names: tuple[str, ...],
         rows: Rows,
         *,
-        timed: tuple[str, ...],
+        timed: tuple[str, ...] = (),
+        same: Values = NOTHING,
     ) -> int | None:
         """Insert the rows that no unique key forbids; return how many, None if unknown.
 
-        `rows` have the columns `names`; the columns `timed` get the server's clock.
+        `rows` have the columns `names`; the columns `timed` get the server's clock, and those of
+        `same` its values.
         """
-        now = dict.fromkeys(timed, timedelta(0))
+        common = {**same, **dict.fromkeys(timed, timedelta(0))}
         return sum(
-            self.insert_ignore(work, table, {**dict(zip(names, row, strict=True)), **now})
+            self.insert_ignore(work, table, {**dict(zip(names, row, strict=True)), **common})
             for row in rows
         )
 
     def upsert(
         self, work: Work, table: Table, row: Values, changes: Changes, params: Values = NOTHING
     ) -> None:
-        """Insert `row`, or else make `changes`, with `params`, to the row with its primary key."""
+        """Insert `row`, or else make `changes`, with `params`, to the row with its key.
+
+        A timedelta in `row` stands for the instant that is so long from now.
+        """
         work.begin()
-        same = [column == row[column.name] for column in table.primary_key]
+        same = [column == row[column.name] for column in row_key(table)]
         change = update(table).where(and_(*same)).values(dict(changes))
         # UPDATE before INSERT: the other order upgrades a shared lock, and two callers doing that
         # at once is the textbook deadlock.
@@ -314,6 +384,20 @@ class Dialect:
             work, table, row
         ):
             work.conn.execute(change, params)
+
+    def change_counted(self, work: Work, counted: Counted, key: Values, params: Values) -> int:
+        """Make a change and add to the counter under `key` how many rows it changed: or neither.
+
+        Returns that number.
+        """
+        work.begin()
+        changed = work.conn.execute(counted.change, params).rowcount
+        if changed:
+            more = counted.once(more_of)
+            self.upsert(
+                work, counted.counter, {**key, counted.n.name: changed}, more, {"more": changed}
+            )
+        return changed
 
     def serialize(self, work: Work, mutexes: Table, name: str) -> None:
         """Let one transaction at a time past this point, per `name`."""
@@ -368,6 +452,17 @@ def primary_key(table: Table) -> Column[Any]:
     """Return the single column of the primary key."""
     (key,) = table.primary_key
     return key
+
+
+def more_of(counted: Counted) -> Changes:
+    """Return the change to a counter that adds the parameter "more"."""
+    return {counted.n.name: counted.n + bindparam("more", type_=counted.n.type)}
+
+
+def row_key(table: Table) -> Sequence[Column[Any]]:
+    """Return the columns by which a caller knows a row: the primary key, or a name beside it."""
+    names: Sequence[str] = table.info.get("key", ())
+    return [table.c[name] for name in names] or list(table.primary_key)
 
 
 def seeing(claim: Claim) -> Select[Any]:

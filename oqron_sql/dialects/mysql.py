@@ -35,7 +35,9 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.types import TypeEngine
 
 from oqron_sql.dialects.base import (
+    NOTHING,
     POOL_SIZE,
+    Changes,
     Claim,
     Rows,
     Values,
@@ -209,11 +211,14 @@ class MySQL(Upserting):
             work.conn.execute(claim.once(_claiming), {**fresh, "keys": keys})
         return rows
 
-    def insert_ignore(self, work: Work, table: Table, row: Values) -> bool:
+    def insert_ignore(
+        self, work: Work, table: Table, row: Values, *, computed: Changes = NOTHING
+    ) -> bool:
         # Not INSERT IGNORE, which hides every other error too; not a no-op ON DUPLICATE KEY UPDATE,
         # whose count of matched rows is 1 either way. The error undoes just this statement.
         try:
-            work.conn.execute(plain_insert(self, table, *shape(row)), work.filled(row))
+            statement = plain_insert(self, table, *shape(row), tuple(computed.items()))
+            work.conn.execute(statement, work.filled(row))
         except IntegrityError as error:
             if _errno(error) == DUPLICATE:
                 return False
@@ -227,9 +232,10 @@ class MySQL(Upserting):
         names: tuple[str, ...],
         rows: Rows,
         *,
-        timed: tuple[str, ...],
+        timed: tuple[str, ...] = (),
+        same: Values = NOTHING,
     ) -> int | None:
-        super().insert_many(work, table, names, rows, timed=timed)
+        super().insert_many(work, table, names, rows, timed=timed, same=same)
         return None  # new and old rows count alike, see insert_ignore
 
     def insert(self, table: Table) -> Insert:

@@ -41,6 +41,7 @@ from oqron_sql.dialects.base import (
     Values,
     Work,
     primary_key,
+    row_key,
 )
 from oqron_sql.dialects.upserting import Upserting
 from oqron_sql.errors import UnsupportedDatabase
@@ -176,6 +177,13 @@ class SQLite(Upserting):
         if patience is not None:
             conn.exec_driver_sql(f"PRAGMA busy_timeout = {patience:d}")
 
+    def files(self, url: URL) -> Sequence[str]:
+        if self.in_memory(url) or not url.database:
+            return ()
+        # "file:" begins a URI, in which a question mark ends the name.
+        name = url.database.removeprefix("file:").partition("?")[0]
+        return name, f"{name}-wal"
+
     span_type = Modifier()
 
     def later(self, span: BindParameter[Any]) -> ColumnElement[Any]:
@@ -193,7 +201,7 @@ class SQLite(Upserting):
         return cast("Executable", statement.on_conflict_do_nothing())
 
     def or_change(self, statement: Any, table: Table, changes: dict[str, Any]) -> Executable:
-        keys = list(table.primary_key)
+        keys = row_key(table)
         return cast(
             "Executable", statement.on_conflict_do_update(index_elements=keys, set_=changes)
         )

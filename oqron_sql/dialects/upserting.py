@@ -22,6 +22,8 @@ from oqron_sql.dialects.base import (
     shape,
 )
 
+Computed = tuple[tuple[str, ColumnElement[Any]], ...]
+
 
 class Upserting(Dialect):
     """The three ways to insert, from what a family says of its INSERT.
@@ -45,9 +47,11 @@ class Upserting(Dialect):
     def spans(self, conn: Connection, spans: Mapping[str, timedelta]) -> dict[str, Any]:
         return dict(spans)
 
-    def insert_ignore(self, work: Work, table: Table, row: Values) -> bool:
-        statement = _inserting(self, table, *shape(row))
-        return work.conn.execute(statement, work.filled(row)).rowcount == 1
+    def insert_ignore(
+        self, work: Work, table: Table, row: Values, *, computed: Changes = NOTHING
+    ) -> bool:
+        statement = _inserting(self, table, *shape(row), tuple(computed.items()))
+        return work.change(statement, work.filled(row)) == 1
 
     def insert_many(
         self,
@@ -56,17 +60,18 @@ class Upserting(Dialect):
         names: tuple[str, ...],
         rows: Rows,
         *,
-        timed: tuple[str, ...],
+        timed: tuple[str, ...] = (),
+        same: Values = NOTHING,
     ) -> int | None:
         columns = {name: table.c[name].type for name in names}
-        now = work.filled(dict.fromkeys(timed, timedelta(0)))
-        statement = _inserting_many(self, table, names, timed)
-        return work.conn.execute(statement, {**now, **self.batch_values(columns, rows)}).rowcount
+        common = work.filled({**same, **dict.fromkeys(timed, timedelta(0))})
+        statement = _inserting_many(self, table, names, tuple(same), timed)
+        return work.conn.execute(statement, {**common, **self.batch_values(columns, rows)}).rowcount
 
     def upsert(
         self, work: Work, table: Table, row: Values, changes: Changes, params: Values = NOTHING
     ) -> None:
-        statement = _upserting(self, table, tuple(row), tuple(changes.items()))
+        statement = _upserting(self, table, *shape(row), tuple(changes.items()))
         work.conn.execute(statement, {**work.filled(row), **params})
 
     def batch_values(self, columns: Mapping[str, TypeEngine[Any]], rows: Rows) -> dict[str, Any]:
@@ -78,32 +83,47 @@ class Upserting(Dialect):
 
 @functools.lru_cache(maxsize=256)
 def plain_insert(
-    dialect: Upserting, table: Table, names: tuple[str, ...], timed: tuple[str, ...]
+    dialect: Upserting,
+    table: Table,
+    names: tuple[str, ...],
+    timed: tuple[str, ...],
+    computed: Computed = (),
 ) -> Insert:
     """Return the INSERT of a row of that shape, which fails if there is a conflict."""
-    return dialect.insert(table).values(inserted(dialect, table, names, timed)).inline()
+    values = {**inserted(dialect, table, names, timed), **dict(computed)}
+    return dialect.insert(table).values(values).inline()
 
 
 @functools.lru_cache(maxsize=256)
 def _inserting(
-    dialect: Upserting, table: Table, names: tuple[str, ...], timed: tuple[str, ...]
+    dialect: Upserting,
+    table: Table,
+    names: tuple[str, ...],
+    timed: tuple[str, ...],
+    computed: Computed,
 ) -> Executable:
-    statement = dialect.or_nothing(plain_insert(dialect, table, names, timed), table)
+    statement = dialect.or_nothing(plain_insert(dialect, table, names, timed, computed), table)
     return statement.execution_options(**_COUNTED)
 
 
 @functools.lru_cache(maxsize=256)
 def _inserting_many(
-    dialect: Upserting, table: Table, names: tuple[str, ...], timed: tuple[str, ...]
+    dialect: Upserting,
+    table: Table,
+    names: tuple[str, ...],
+    same: tuple[str, ...],
+    timed: tuple[str, ...],
 ) -> Executable:
     source = dialect.batch({name: table.c[name].type for name in names}, 0)
-    now = inserted(dialect, table, (), timed)
+    common = inserted(dialect, table, same, timed)
     rows = (
-        select(*(source.c[name] for name in names), *now.values())
+        select(*(source.c[name] for name in names), *common.values())
         .where(true())  # else SQLite's parser takes ON CONFLICT for a join
         .order_by(source.c.n)
     )
-    statement = dialect.or_nothing(dialect.insert(table).from_select([*names, *timed], rows), table)
+    statement = dialect.or_nothing(
+        dialect.insert(table).from_select([*names, *common], rows), table
+    )
     return statement.execution_options(**_COUNTED)
 
 
@@ -116,6 +136,7 @@ def _upserting(
     dialect: Upserting,
     table: Table,
     names: tuple[str, ...],
-    changes: tuple[tuple[str, ColumnElement[Any]], ...],
+    timed: tuple[str, ...],
+    changes: Computed,
 ) -> Executable:
-    return dialect.or_change(plain_insert(dialect, table, names, ()), table, dict(changes))
+    return dialect.or_change(plain_insert(dialect, table, names, timed), table, dict(changes))

@@ -89,7 +89,7 @@ def append_logs(
         raise JobNotFound(queue, job_id)
     if lease is not None:
         demand_lease(record, queue, job_id, lease)
-    record.job.logs.extend(sound)
+    record.job.logs = (*record.job.logs, *sound)
 
 
 def remove_job(op: Operation, queue: str, job_id: str) -> None:

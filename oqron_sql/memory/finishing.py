@@ -79,14 +79,13 @@ def _prepare(op: Operation, outcome: Outcome) -> Apply:
 
 def _complete(op: Operation, record: Record, returnvalue: str) -> None:
     job = record.job
-    job.attempt_logs.append(
-        AttemptRecord(
-            attempt=job.attempts_made + 1,
-            started_at=job.processed_at,
-            ended_at=op.now,
-            status="completed",
-        )
+    attempt = AttemptRecord(
+        attempt=job.attempts_made + 1,
+        started_at=job.processed_at,
+        ended_at=op.now,
+        status="completed",
     )
+    job.attempt_logs = (*job.attempt_logs, attempt)
     record.returnvalue = returnvalue
     change(
         op,
@@ -118,17 +117,15 @@ class _Failure:
 
     def _note(self, op: Operation, record: Record, **members: Any) -> None:
         job = record.job
-        attempt = job.attempts_made + 1
-        if self.stacktrace is not None:
-            job.stacktrace.append(self.stacktrace)
-        job.attempt_logs.append(
-            AttemptRecord(
-                attempt=attempt,
-                started_at=job.processed_at,
-                ended_at=op.now,
-                status="failed",
-                error=self.reason,
-                stacktrace=self.stacktrace,
-            )
+        attempt = AttemptRecord(
+            attempt=job.attempts_made + 1,
+            started_at=job.processed_at,
+            ended_at=op.now,
+            status="failed",
+            error=self.reason,
+            stacktrace=self.stacktrace,
         )
-        change(op, record, attempts_made=attempt, failed_reason=self.reason, **members)
+        job.attempt_logs = (*job.attempt_logs, attempt)
+        if self.stacktrace is not None:
+            job.stacktrace = (*job.stacktrace, self.stacktrace)
+        change(op, record, attempts_made=attempt.attempt, failed_reason=self.reason, **members)

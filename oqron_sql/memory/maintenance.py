@@ -66,7 +66,7 @@ def retry_jobs(op: Operation, queue: str, state: JobState) -> int:
             lost_count=0,
             progress=0,
             failed_reason=None,
-            stacktrace=[],
+            stacktrace=(),
             processed_at=None,
             completed_at=None,
             failed_at=None,

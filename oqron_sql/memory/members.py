@@ -61,7 +61,7 @@ def _optional(check: Check) -> Check:
 
 
 def _each(check: Check) -> Check:
-    return lambda field, values: [check(field, value) for value in values]
+    return lambda field, values: tuple(check(field, value) for value in values)
 
 
 def _text(field: str, value: object) -> str:

@@ -50,10 +50,7 @@ def read(record: Record) -> Job:
         job,
         data=codec.loads(record.data),
         returnvalue=codec.loads(record.returnvalue),
-        logs=list(job.logs),
-        stacktrace=list(job.stacktrace),
-        attempt_logs=[dataclasses.replace(a, logs=list(a.logs)) for a in job.attempt_logs],
-        children_ids=list(job.children_ids),
+        attempt_logs=tuple(dataclasses.replace(attempt) for attempt in job.attempt_logs),
     )
 
 

@@ -21,6 +21,8 @@ CHUNK_ROWS = 1000
 CHUNK_BYTES = 4 * 1024 * 1024
 RIVALS = 20
 
+# Sent once for all rows if they agree.
+_OFTEN_THE_SAME = ("queue_name", "name", "state")
 _ZERO: dict[str, Any] = {
     "lease": 0,
     "lost_count": 0,
@@ -98,9 +100,10 @@ def _save_chunk(tx: Tx, chunk: list[tuple[dict[str, Any], Job]]) -> list[str]:
     present = set().union(*(row for row, _ in chunk))
     first = chunk[0][0]
     timed = tuple(name for name in present if type(first.get(name)) is timedelta)
-    names = tuple(c.name for c in jobs.columns if c.name in present and c.name not in timed)
+    same = {k: first[k] for k in _OFTEN_THE_SAME if all(row[k] == first[k] for row, _ in chunk)}
+    names = tuple(c.name for c in jobs.columns if c.name in present - same.keys() - set(timed))
     values = [[row.get(name, _ZERO.get(name)) for name in names] for row, _ in chunk]
-    inserted = tx.dialect.insert_many(tx, jobs, names, values, timed=timed)
+    inserted = tx.dialect.insert_many(tx, jobs, names, values, timed=timed, same=same)
     for key in sorted({(r["queue_name"], r["group_id"]) for r, _ in chunk if "group_id" in r}):
         know_group(tx, *key)
     if inserted == len(chunk) or all("dedup_slot" not in row for row, _ in chunk):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections import Counter
 from collections.abc import Iterable
+from typing import Any
 
 from sqlalchemy import ColumnElement, Table, bindparam, delete, func, select
 
@@ -16,8 +17,13 @@ def add(tx: Tx, queue: str, state: str, n: int) -> None:
     """Count `n` more (or fewer) jobs in `state`; nothing for the states that are not tallied."""
     if n and state in FINISHED:
         table = tx.tables.tallies
-        row = {"queue_name": queue, "state": JobState(state).value, "shard": tx.settings.shard}
-        tx.dialect.upsert(tx, table, {**row, "n": n}, _more(table), {"more": n})
+        row = {**key(tx, queue, JobState(state)), "n": n}
+        tx.dialect.upsert(tx, table, row, _more(table), {"more": n})
+
+
+def key(tx: Tx, queue: str, state: JobState) -> dict[str, Any]:
+    """Return the primary key of this store's tally."""
+    return {"queue_name": queue, "state": state.value, "shard": tx.settings.shard}
 
 
 @functools.cache

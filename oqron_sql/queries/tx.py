@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, bindparam, select, type_coerce
@@ -13,11 +13,14 @@ from oqron_sql.contract.clock import Clock
 from oqron_sql.contract.codec import MAX_BYTES
 from oqron_sql.contract.events import StoreEvent
 from oqron_sql.contract.model import Metrics
+from oqron_sql.contract.topics import payload
 from oqron_sql.dialects import Dialect
+from oqron_sql.errors import InvalidInput
 from oqron_sql.schema.tables import Tables
 from oqron_sql.schema.types import Timestamp
 
 INSTANT = Timestamp()
+NOTHING: Mapping[str, Any] = {}
 EVERYBODY = ""  # the mutex of all queues; the name of a queue is never empty
 
 
@@ -30,6 +33,7 @@ class Settings:
     metrics: Metrics | None = None
     max_payload: int = MAX_BYTES
     shard: int = 0
+    channel: str | None = None  # where those in other processes listen
 
 
 class Tx:
@@ -40,7 +44,10 @@ class Tx:
     nothing: the host's transaction is the transaction.
     """
 
-    __slots__ = ("_begun", "_turn", "conn", "dialect", "events", "joined", "settings", "tables")
+    __slots__ = (
+        *("_begun", "_turn", "conn", "dialect", "events", "joined", "settings", "tables"),
+        *("declared", "told", "topics"),
+    )
 
     def __init__(
         self, conn: Connection, dialect: Dialect, settings: Settings, *, joined: bool = False
@@ -49,6 +56,9 @@ class Tx:
         self.tables = settings.tables
         self.joined = joined
         self.events: list[StoreEvent] = []
+        self.topics: set[str] = set()
+        self.told = False  # to other processes
+        self.declared: Mapping[str, Any] = {}  # fields that are indexed, by namespace
         self._begun = False
         self._turn = False
 
@@ -65,6 +75,7 @@ class Tx:
         """Undo everything so far and begin again; only where the transaction is ours."""
         self.rollback()
         self.events.clear()
+        self.topics.clear()
         self.begin()
 
     def commit(self) -> None:
@@ -105,6 +116,18 @@ class Tx:
         timed = {name: value for name, value in params.items() if type(value) is timedelta}
         return {**params, **self.spans(**timed)} if timed else params
 
+    def check_end(self, field: str, span: timedelta) -> timedelta:
+        """Return `span` if the instant when it ends can be written down.
+
+        Raises:
+            InvalidInput: the calendar ends before.
+        """
+        try:
+            _ = datetime.now(UTC) + self.settings.clock.offset + span
+        except OverflowError:
+            raise InvalidInput(field, span, "must end before the year 10000") from None
+        return span
+
     def read_clock(self) -> datetime:
         """Return the database's clock as a value."""
         now: datetime = self.conn.execute(select(self.now().label("now"))).scalar_one()
@@ -113,6 +136,25 @@ class Tx:
     def emit(self, event: StoreEvent) -> None:
         """Tell `event` once the transaction is committed."""
         self.events.append(event)
+
+    def tell(self, topic: str) -> None:
+        """Wake whoever waits for `topic` once the transaction is committed; said beforehand."""
+        self.topics.add(topic)
+
+    def change(self, statement: Any, params: Mapping[str, Any] = NOTHING) -> int:
+        """Execute a statement, and return how many rows it changed.
+
+        One that commits by itself tells by itself, if the database can do that.
+        """
+        telling, channel = None, self.settings.channel
+        if channel is not None and self.topics and not (self._begun or self.joined):
+            telling = self.dialect.telling(statement)
+        if telling is None:
+            return self.conn.execute(statement, params).rowcount
+        hint = {"hint_channel": channel, "hint_payload": payload(self.topics)}
+        changed = len(self.conn.execute(telling, {**params, **hint}).all())
+        self.told = bool(changed)
+        return changed
 
 
 class Contended(Exception):

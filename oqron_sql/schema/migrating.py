@@ -44,6 +44,10 @@ class Move:
         return script._upgrade_revs(to, found) if self.up else script._downgrade_revs(to, found)
 
 
+class Overtaken(Exception):
+    """Somebody else wrote a revision down first; Alembic's error is the cause."""
+
+
 def run(bind: Engine | Connection, move: Move) -> None:
     """Migrate, alone.
 
@@ -56,7 +60,7 @@ def run(bind: Engine | Connection, move: Move) -> None:
     while True:
         try:
             return _run_once(bind, move)
-        except DBAPIError:
+        except (DBAPIError, Overtaken):
             now = _traces(bind, move.prefix, move.schema)
             if not now or now == before:
                 raise
@@ -124,6 +128,7 @@ def _run_revisions(conn: Connection, move: Move) -> None:
     from alembic.operations import Operations
     from alembic.runtime.migration import MigrationContext
     from alembic.script import ScriptDirectory
+    from alembic.util import CommandError
 
     try:
         DefaultImpl.get_by_dialect(conn.dialect)
@@ -140,7 +145,10 @@ def _run_revisions(conn: Connection, move: Move) -> None:
             "version_table_schema": move.schema,
         },
     )
-    context.run_migrations(op=Operations(context), prefix=move.prefix, schema=move.schema)
+    try:
+        context.run_migrations(op=Operations(context), prefix=move.prefix, schema=move.schema)
+    except CommandError as error:
+        raise Overtaken from error
 
 
 def _traces(engine: Engine, prefix: str, schema: str | None) -> set[tuple[str, str | None]]:

@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from oqron_sql.errors import ConfigurationError, SchemaOutOfDate
 from oqron_sql.schema.tables import check_identifier
 
-REVISIONS = ("oqron0001",)
+REVISIONS = ("oqron0001", "oqron0002")
 """Every revision, oldest first: what the folder has, told here because Alembic takes a second."""
 HEAD = REVISIONS[-1]
 

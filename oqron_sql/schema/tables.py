@@ -14,10 +14,8 @@ from sqlalchemy import (
     Index,
     Integer,
     MetaData,
-    PrimaryKeyConstraint,
     String,
     Table,
-    UniqueConstraint,
     literal_column,
     text,
 )
@@ -25,6 +23,7 @@ from sqlalchemy import (
 from oqron_sql.contract.model import JobState
 from oqron_sql.dialects import index_options, table_options
 from oqron_sql.errors import InvalidPrefix
+from oqron_sql.schema.adapter_tables import adapter_tables
 from oqron_sql.schema.types import Key, LongText, Serial, Timestamp
 
 DEFAULT_PREFIX = "oqron_"
@@ -50,6 +49,12 @@ class Tables:
     takes: Table
     tallies: Table
     metrics: Table
+    documents: Table
+    fields: Table
+    messages: Table
+    stopped: Table
+    broadcasts: Table
+    locks: Table
 
 
 def check_identifier(kind: str, value: str) -> str:
@@ -79,10 +84,9 @@ def build(metadata: MetaData, prefix: str = DEFAULT_PREFIX, schema: str | None =
     if schema is not None:
         check_identifier("schema", schema)
 
-    def table(
-        name: str, *items: Column[object] | Index | UniqueConstraint | PrimaryKeyConstraint
-    ) -> Table:
-        return Table(prefix + name, metadata, *items, schema=schema, **table_options())
+    def table(name: str, *items: Column[object] | Index, key: tuple[str, ...] = ()) -> Table:
+        info = {"key": key} if key else {}
+        return Table(prefix + name, metadata, *items, schema=schema, info=info, **table_options())
 
     def index(name: str, *columns: str, where: str | None = None, unique: bool = False) -> Index:
         options = index_options(text(where)) if where else {}
@@ -205,6 +209,7 @@ def build(metadata: MetaData, prefix: str = DEFAULT_PREFIX, schema: str | None =
             Column("max_process_ms", BigInteger, nullable=False),
             index("metrics_period", "granularity", "period_start"),
         ),
+        **adapter_tables(table, index),
     )
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import copy
+from typing import Any, cast
 
 from sqlalchemy import BigInteger, DateTime, String, Text, TypeDecorator
 from sqlalchemy.engine import Dialect as SQLAlchemyDialect
@@ -19,6 +20,19 @@ class Key(TypeDecorator[str]):
 
     def load_dialect_impl(self, dialect: SQLAlchemyDialect) -> TypeEngine[Any]:
         return dialects.get(dialect.name).key_type(dialect)
+
+
+class ShortKey(TypeDecorator[str]):
+    """A name of up to 100 characters, as it is compared: several fit in one index."""
+
+    length = 100
+    impl = String(length)
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: SQLAlchemyDialect) -> TypeEngine[Any]:
+        shorter: Any = copy.copy(dialects.get(dialect.name).key_type(dialect))
+        shorter.length = self.length
+        return cast("TypeEngine[Any]", shorter)
 
 
 class LongText(TypeDecorator[str]):

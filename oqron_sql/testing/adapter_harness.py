@@ -17,7 +17,7 @@ ADAPTER_CAPABILITIES: Mapping[str, str] = {
     "movable_clock": "the harness can move the now of the adapters",
     "server_clock": "the adapters' now is not the client's clock",
     "claim_blocking": "the broker can wait for an id",
-    "giving_up": "a call that waits can be cancelled",
+    "large_text": "a document of 1 MiB can be stored, and a message broadcast",
     "broadcast": "the broker can broadcast and subscribe",
     "visible_locks": "the harness can count the locks that are stored",
 }

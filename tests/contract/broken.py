@@ -25,7 +25,7 @@ from oqron_sql.contract import (
 )
 from oqron_sql.contract.options import ANY
 
-PAUSE = 0.002
+PAUSE = 0.01
 
 
 class ClaimsLater(MemoryStore):

@@ -20,14 +20,12 @@ MINUTE = timedelta(minutes=1)
 @pytest.fixture
 def sqlite(tmp_path: Path) -> str:
     """The URL of a database that is not there yet."""
-    pytest.importorskip("oqron_sql.adapters.async_sql")
     return f"sqlite:///{tmp_path}/adapters.db"
 
 
 @pytest.fixture
 def redis(backends: Backends) -> Iterator[str]:
     """The URL of the session's Redis, emptied afterwards."""
-    pytest.importorskip("oqron_sql.redis")
     with installed():
         url = f"redis://127.0.0.1:{backends.server('redis').port}/1"
     yield url
@@ -95,7 +93,6 @@ async def test_a_client_of_the_host_stays_open(redis: str) -> None:
 
 
 async def test_a_place_that_cannot_be_reached_leaves_nothing_open(sqlite: str) -> None:
-    pytest.importorskip("oqron_sql.redis")
     with pytest.raises(StoreUnavailable):
         await create_adapters("hybrid-db", db=sqlite, redis="redis://127.0.0.1:1")
 

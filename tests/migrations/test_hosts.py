@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from oqron_sql import migrate
 from oqron_sql.errors import LockTimeout, SchemaOutOfDate
 from oqron_sql.schema.migrating import locked
+from oqron_sql.schema.revisions import REVISIONS
 from oqron_sql.schema.tables import DEFAULT_PREFIX
 from tests.migrations.targets import Target
 from tests.migrations.test_modes import pretend
@@ -123,7 +124,8 @@ def test_a_transaction_is_joined(target: Target, host: sa.Engine) -> None:
         migrate.check(conn)
         conn.rollback()
     assert rows(host) == (0 if target.transactional else 1)
-    assert migrate.current(host) is None
+    # Where tables commit by themselves, all but the last revision is written down as well.
+    assert migrate.current(host) == (None if target.transactional else REVISIONS[-2])
     with host.begin() as conn:
         migrate.upgrade(conn)
     migrate.check(host)

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from oqron_sql import migrate
 from tests.migrations.targets import store_engine
 
-CHANGES = ("CREATE", "INSERT")
+CHANGES = ("CREATE", "INSERT", "UPDATE")
 
 
 def main(url: str, statements: int) -> None:

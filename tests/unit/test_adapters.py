@@ -88,7 +88,7 @@ def test_a_type_is_known_and_has_what_it_needs(make: Any, port: str) -> None:
         ({"mode": "custom", **parts(), "broker": object()}, "this is no broker: 'publish'"),
         ({"storage": AsyncMemoryStorage()}, "storage= is of use in mode 'custom' alone"),
     ],
-    ids=str,
+    ids=lambda each: each if isinstance(each, str) else " ".join(each),
 )
 def test_a_mode_has_what_it_needs_and_nothing_else(wrong: dict[str, Any], said: str) -> None:
     """Refused at once: there is nothing to await."""

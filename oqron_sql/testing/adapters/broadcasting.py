@@ -105,7 +105,7 @@ async def test_handlers_are_called_on_the_loop_of_the_subscriber(broker: AsyncBr
     assert loops == [asyncio.get_running_loop()]
 
 
-@needs("broadcast")
+@needs("broadcast", "large_text")
 async def test_a_message_has_a_limit(broker: AsyncBroker) -> None:
     """The same everywhere."""
     heard: list[Any] = []

@@ -8,6 +8,7 @@ import pytest
 
 from oqron_sql.contract.async_adapters import AsyncStorage
 from oqron_sql.errors import InvalidInput, PayloadError, PayloadTooLarge
+from oqron_sql.testing.adapter_harness import needs
 from oqron_sql.testing.adapters.steps import SPACE, T2024, save
 
 BIG = 2**70
@@ -138,6 +139,7 @@ async def test_a_change_keeps_everything_else_exactly(storage: AsyncStorage) -> 
     assert isinstance(found["float"], float)
 
 
+@needs("large_text")
 async def test_a_patch_must_be_storable(storage: AsyncStorage) -> None:
     await save(storage, a={"n": 1})
     with pytest.raises(PayloadError):

@@ -10,6 +10,7 @@ import pytest
 from oqron_sql.contract.async_adapters import AsyncStorage
 from oqron_sql.contract.codec import MAX_BYTES
 from oqron_sql.errors import PayloadError, PayloadTooLarge
+from oqron_sql.testing.adapter_harness import needs
 from oqron_sql.testing.adapters.steps import SPACE, T2024, save
 
 FAITHFUL: list[Any] = [
@@ -66,6 +67,7 @@ async def test_a_stored_null_is_there(storage: AsyncStorage) -> None:
     assert await storage.delete(SPACE, "a") is True
 
 
+@needs("large_text")
 async def test_a_document_may_be_as_long_as_the_limit(storage: AsyncStorage) -> None:
     """The limit is of its JSON, in bytes."""
     longest = "ä" * (MAX_BYTES // 2 - 1)

@@ -156,7 +156,7 @@ async def test_waiting_holds_up_nobody(broker: AsyncBroker) -> None:
     assert sorted(map(str, await asyncio.gather(*tasks))) == ["a", "b"]
 
 
-@needs("claim_blocking", "giving_up")
+@needs("claim_blocking")
 async def test_who_gives_up_claims_nothing(broker: AsyncBroker) -> None:
     tasks = [await begin(broker) for _ in range(3)]
     for task in tasks[:2]:

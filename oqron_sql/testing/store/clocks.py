@@ -103,10 +103,10 @@ async def test_every_updated_instant_is_exact(store: AsyncStore) -> None:
 
 async def test_instants_of_attempts_are_exact(store: AsyncStore) -> None:
     made = job()
-    made.attempt_logs = [
+    made.attempt_logs = tuple(
         AttemptRecord(attempt=n, started_at=instant, ended_at=instant)
         for n, instant in enumerate(EXACT, 1)
-    ]
+    )
     await save(store, made)
     assert (await read(store, made)).attempt_logs == made.attempt_logs
 

@@ -65,9 +65,9 @@ def every_member(state: JobState) -> Job:
         failed_reason="earlier",
         opts=EVERY_OPTION,
         deduplication_key=f"once-{state}",
-        logs=["one", "two"],
-        stacktrace=["first", "second"],
-        attempt_logs=[
+        logs=("one", "two"),
+        stacktrace=("first", "second"),
+        attempt_logs=(
             AttemptRecord(
                 attempt=1,
                 started_at=PAST,
@@ -75,10 +75,10 @@ def every_member(state: JobState) -> Job:
                 status="failed",
                 error="boom",
                 stacktrace="at line 1",
-                logs=["said"],
+                logs=("said",),
             ),
             AttemptRecord(attempt=2, started_at=PAST + MINUTE),
-        ],
+        ),
         created_at=PAST,
         processed_at=PAST + 1 * MINUTE,
         completed_at=PAST + 2 * MINUTE,
@@ -88,7 +88,7 @@ def every_member(state: JobState) -> Job:
         parent_id="parent",
         parent_queue_name="parents",
         pending_children_count=2,
-        children_ids=["c1", "c2"],
+        children_ids=("c1", "c2"),
         group_id="tenant",
         discarded=True,
     )
@@ -212,10 +212,9 @@ async def test_what_was_returned_is_a_copy(store: AsyncStore) -> None:
     await save(store, made)
     returned = await read(store, made)
     returned.data["nested"]["list"].append(2)
-    returned.logs.append("not stored")
     returned.state = JobState.FAILED
     again = await read(store, made)
-    assert (again.data, again.logs) == ({"nested": {"list": [1]}}, [])
+    assert again.data == {"nested": {"list": [1]}}
     assert again.state is JobState.WAITING
 
 
@@ -224,9 +223,8 @@ async def test_what_was_saved_is_a_copy(store: AsyncStore) -> None:
     made = job(data={"list": [1]})
     await save(store, made)
     made.data["list"].append(2)
-    made.children_ids.append("not stored")
     found = await read(store, made)
-    assert (found.data, found.children_ids) == ({"list": [1]}, [])
+    assert found.data == {"list": [1]}
     value = {"list": [1]}
     await store.update_job(QUEUE, made.id, {"returnvalue": value})
     value["list"].append(2)

@@ -73,7 +73,7 @@ async def test_a_failed_job(store: AsyncStore) -> None:
     found = await read(store, made)
     assert (found.state, found.failed_reason) == (JobState.FAILED, "boom")
     assert (found.locked_by, found.lock_until) == (None, None)
-    assert (found.attempts_made, found.stacktrace) == (1, ["at line 7"])
+    assert (found.attempts_made, found.stacktrace) == (1, ("at line 7",))
     assert found.failed_at is not None
     assert before <= found.failed_at <= await now_of(store)
     (record,) = found.attempt_logs
@@ -96,7 +96,7 @@ async def test_a_job_retried_at_once_keeps_its_place(store: AsyncStore) -> None:
     assert settled.state is JobState.WAITING
     found = await read(store, made)
     assert (found.state, found.attempts_made, found.failed_reason) == (JobState.WAITING, 1, "boom")
-    assert (found.locked_by, found.lock_until, found.stacktrace) == (None, None, [])
+    assert (found.locked_by, found.lock_until, found.stacktrace) == (None, None, ())
     assert (found.delay_until, found.failed_at) == (None, None)
     (record,) = found.attempt_logs
     assert (record.attempt, record.status, record.error) == (1, "failed", "boom")
@@ -109,7 +109,7 @@ async def test_a_job_retried_later_is_delayed(store: AsyncStore) -> None:
     settled = await finish(store, Retry(made, "boom", HOUR, "trace"))
     assert settled.state is JobState.DELAYED
     found = await read(store, made)
-    assert (found.state, found.stacktrace) == (JobState.DELAYED, ["trace"])
+    assert (found.state, found.stacktrace) == (JobState.DELAYED, ("trace",))
     assert found.delay_until is not None
     assert before + HOUR <= found.delay_until <= await now_of(store) + HOUR
     assert await store.get_next_delayed_timestamp(QUEUE) == found.delay_until
@@ -128,7 +128,7 @@ async def test_every_attempt_is_recorded(store: AsyncStore) -> None:
         (2, "failed", "two"),
         (3, "completed", None),
     ]
-    assert found.stacktrace == ["trace 1", "trace 2"]
+    assert found.stacktrace == ("trace 1", "trace 2")
     assert (found.attempts_made, found.failed_reason) == (2, None)
 
 

@@ -48,7 +48,7 @@ async def test_a_flow_is_saved_with_its_links(store: AsyncStore) -> None:
     assert ids == [children[0].id, children[1].id, parent.id]
     found = await read(store, parent)
     assert (found.state, found.pending_children_count) == (JobState.WAITING_CHILDREN, 2)
-    assert found.children_ids == [children[0].id, children[1].id]
+    assert found.children_ids == (children[0].id, children[1].id)
     child = await read(store, children[0])
     assert (child.parent_id, child.parent_queue_name) == (parent.id, QUEUE)
 

@@ -46,7 +46,7 @@ async def test_a_fetched_job_is_leased(store: AsyncStore) -> None:
     before = await now_of(store)
     found = await take(store, WORKER, MINUTE)
     assert (found.id, found.state, found.locked_by) == (made.id, JobState.ACTIVE, WORKER)
-    assert (found.lease, found.attempts_made, found.attempt_logs) == (1, 0, [])
+    assert (found.lease, found.attempts_made, found.attempt_logs) == (1, 0, ())
     assert found.processed_at is not None
     assert before <= found.processed_at <= await now_of(store)
     assert abs(span_of(found) - MINUTE) <= MILLISECOND

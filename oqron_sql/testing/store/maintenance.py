@@ -203,7 +203,7 @@ async def test_failed_jobs_are_retried(store: AsyncStore) -> None:
     for each in made:
         found = await read(store, each)
         assert (found.state, found.attempts_made, found.progress) == (JobState.WAITING, 0, 0)
-        assert (found.returnvalue, found.failed_reason, found.stacktrace) == (None, None, [])
+        assert (found.returnvalue, found.failed_reason, found.stacktrace) == (None, None, ())
         assert (found.failed_at, found.completed_at, found.processed_at) == (None, None, None)
         assert (found.seq, found.lease) == (each.seq, each.lease)
     assert await read(store, waiting) == untouched
@@ -266,7 +266,7 @@ async def test_a_retried_job_keeps_its_history(store: AsyncStore) -> None:
     before = await read(store, made)
     await store.retry_jobs(QUEUE, JobState.FAILED)
     found = await read(store, made)
-    assert (found.logs, found.attempt_logs) == (["line"], before.attempt_logs)
+    assert (found.logs, found.attempt_logs) == (("line",), before.attempt_logs)
     assert (found.lock_until, found.locked_by, found.delay_until) == (None, None, None)
 
 

@@ -224,7 +224,7 @@ async def test_logs_take_any_text(store: AsyncStore) -> None:
     await store.append_logs(QUEUE, made.id, nasty)
     found = (await read(store, made)).logs
     assert len(found) == len(nasty)
-    assert found[2:] == nasty[2:]
+    assert list(found[2:]) == nasty[2:]
     assert found[0].startswith("NUL ")
     assert found[1].startswith("half a pair ")
     await store.update_job(QUEUE, made.id, {"logs": nasty, "stacktrace": nasty})

@@ -153,4 +153,4 @@ async def test_without_a_lease_anybody_may(store: AsyncStore) -> None:
     await store.append_logs(QUEUE, new.id, ["line"])
     assert await store.extend_lock(QUEUE, new.id, HOUR)
     found = await read(store, new)
-    assert (found.progress, found.logs, found.lease) == (5, ["line"], new.lease)
+    assert (found.progress, found.logs, found.lease) == (5, ("line",), new.lease)

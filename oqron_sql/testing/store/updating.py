@@ -41,9 +41,9 @@ EVERY_UPDATE: JobUpdate = {
     "failed_reason": "why",
     "opts": JobOptions(attempts=9, priority=4),
     "deduplication_key": "key",
-    "logs": ["a", "b"],
-    "stacktrace": ["trace"],
-    "attempt_logs": [AttemptRecord(attempt=1, started_at=PAST, status="completed")],
+    "logs": ("a", "b"),
+    "stacktrace": ("trace",),
+    "attempt_logs": (AttemptRecord(attempt=1, started_at=PAST, status="completed"),),
     "processed_at": PAST,
     "completed_at": PAST + MINUTE,
     "failed_at": PAST + 2 * MINUTE,
@@ -54,7 +54,7 @@ EVERY_UPDATE: JobUpdate = {
     "parent_id": "parent",
     "parent_queue_name": "parents",
     "pending_children_count": 1,
-    "children_ids": ["child"],
+    "children_ids": ("child",),
     "group_id": "group",
     "discarded": True,
 }
@@ -230,10 +230,10 @@ async def test_log_lines_are_appended_in_order(store: AsyncStore) -> None:
     await store.append_logs(QUEUE, made.id, ["one", "two"])
     await store.append_logs(QUEUE, made.id, [])
     await store.append_logs(QUEUE, made.id, ["three"])
-    assert (await read(store, made)).logs == ["saved", "one", "two", "three"]
+    assert (await read(store, made)).logs == ("saved", "one", "two", "three")
     await store.update_job(QUEUE, made.id, {"logs": ["only"]})
     await store.append_logs(QUEUE, made.id, ["after"])
-    assert (await read(store, made)).logs == ["only", "after"]
+    assert (await read(store, made)).logs == ("only", "after")
 
 
 async def test_an_unknown_job_has_no_log(store: AsyncStore) -> None:

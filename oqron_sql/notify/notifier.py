@@ -1,0 +1,103 @@
+"""What a store wakes others with, and is woken by."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Collection, Iterator
+from datetime import timedelta
+
+from sqlalchemy import URL, Connection
+
+from oqron_sql.contract.topics import EVERYTHING, payload
+from oqron_sql.engines import Source
+from oqron_sql.notify.bells import AsyncBell, Bell, Bells, bells_of
+from oqron_sql.notify.files import FileWatcher
+from oqron_sql.notify.listening import Listener
+
+LOOK_EVERY = timedelta(seconds=1)
+LOOK_EVERY_WHILE_LISTENING = timedelta(seconds=5)
+
+
+class Notifier:
+    """Hints at what was committed, out of this process and into it."""
+
+    def __init__(self, source: Source, tables: str, *, push: bool) -> None:
+        self._source, self._tables = source, tables
+        digest = hashlib.blake2b(tables.encode(), digest_size=12).hexdigest()
+        self.channel = f"oqron_{digest}" if push and source.dialect.pushes else None
+        self._bells: Bells | None = None
+        self._listener: Listener | None = None
+        self._watcher: FileWatcher | None = None
+        engine = source.engine
+        if engine is None:
+            return
+        self._bells = bells_of(engine.url, tables)
+        if self.channel is not None:
+            self._listener = Listener(source, self.channel, self._bells.ring)
+        elif files := source.dialect.files(engine.url):
+            everybody = self._bells
+            self._watcher = FileWatcher(files, lambda: everybody.ring([EVERYTHING]))
+
+    @property
+    def look_every(self) -> timedelta:
+        """How long to wait without a hint before looking."""
+        listening = self._listener is not None and self._listener.listening
+        return LOOK_EVERY_WHILE_LISTENING if listening else LOOK_EVERY
+
+    def push(self, conn: Connection, topics: Collection[str]) -> None:
+        """Tell other processes, in the transaction of `conn` if it is in one."""
+        if self.channel is not None and topics:
+            self._source.dialect.notify(conn, self.channel, payload(topics))
+
+    def ring(self, url: URL, topics: Collection[str]) -> None:
+        """Tell this process, after the commit."""
+        if topics:
+            bells_of(url, self._tables).ring(topics)
+
+    def ring_here(self, topic: str) -> None:
+        """Wake those who wait for `topic` in this process, if only to see that it is over."""
+        if self._bells is not None:
+            self._bells.ring([topic])
+
+    @contextlib.contextmanager
+    def bell(self, topic: str) -> Iterator[Bell]:
+        """Return what rings in this thread at `topic`, until the end of the block."""
+        bell = Bell()
+        with self._attending(), self._hung(topic, bell):
+            yield bell
+
+    @contextlib.contextmanager
+    def async_bell(self, topic: str) -> Iterator[AsyncBell]:
+        """Return what rings on this loop at `topic`, until the end of the block."""
+        bell = AsyncBell()
+        with self._attending(), self._hung(topic, bell):
+            yield bell
+
+    def close(self) -> None:
+        """Listen no more."""
+        if self._listener is not None:
+            self._listener.stop()
+
+    async def aclose(self) -> None:
+        """Listen no more."""
+        if self._listener is not None:
+            await self._listener.astop()
+
+    def _hung(self, topic: str, bell: Bell | AsyncBell) -> contextlib.AbstractContextManager[None]:
+        if self._bells is None:
+            return contextlib.nullcontext()
+        return self._bells.hung(topic, bell.ring)
+
+    @contextlib.contextmanager
+    def _attending(self) -> Iterator[None]:
+        if self._listener is not None:
+            self._listener.start()
+        if self._watcher is None:
+            yield
+            return
+        self._watcher.attend()
+        try:
+            yield
+        finally:
+            self._watcher.leave()

@@ -1,0 +1,254 @@
+"""Claiming ids that wait: the heart of the broker.
+
+What is due or was not acknowledged in time is never walked past: it is promoted first, in bounded
+batches, and then waits like all others. A claim is one statement while there is nothing to promote,
+which that statement finds out for itself.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Integer,
+    Row,
+    Select,
+    Table,
+    bindparam,
+    case,
+    exists,
+    literal_column,
+    null,
+    select,
+    type_coerce,
+    update,
+)
+
+from oqron_sql.contract.adapters import Claim, Strategy
+from oqron_sql.contract.asking import check_strategy, check_ttl
+from oqron_sql.contract.checks import check_count, check_name
+from oqron_sql.contract.ids import new_id
+from oqron_sql.dialects import Claim as Change
+from oqron_sql.dialects import Dialect
+from oqron_sql.queries.tx import INSTANT, Tx
+from oqron_sql.schema.adapter_tables import MESSAGE_STATES, MessageState
+from oqron_sql.schema.tables import Tables
+
+# How many are promoted at a time, and how often in one claim: more than that fall due together so
+# rarely that the claims of that moment may miss those behind.
+BATCH, BATCHES = 500, 20
+HANDED_BACK, IN_TURN = 0, 1
+_ZERO = timedelta(0)
+_RETURNED = (
+    "seq", "id", "state", "priority", "turn", "place", "due", "consumer", "token", "deliveries",
+    "again_delay",
+)  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Look:
+    """What there is for a claimant, and how long it takes at most until there is more."""
+
+    ready: bool
+    rest: timedelta | None
+
+
+def claim(
+    tx: Tx,
+    broker: str,
+    consumer: str,
+    limit: int,
+    ttl: timedelta,
+    strategy: Strategy | str = Strategy.FIFO,
+) -> list[Claim]:
+    """Claim up to `limit` ids, in the order of `strategy`."""
+    check_name("broker", broker)
+    check_name("consumer", consumer)
+    check_count("limit", limit)
+    tx.check_end("ttl", check_ttl(ttl))
+    order = check_strategy(strategy)
+    if limit == 0:
+        return []
+    token = new_id()
+    params = {"in_broker": broker, "for_consumer": consumer, "by_token": token}
+    params |= tx.spans(ttl=ttl, now=_ZERO)
+    rows = list(tx.dialect.claim(tx, _quick(tx.tables, tx.dialect, order), {**params, "n": limit}))
+    if not rows and _is_pending(tx, order, params):
+        rows = _claim_slowly(tx, order, limit, params)
+    return [Claim(row.id, token, row.deliveries) for row in _in_order(order, rows)]
+
+
+def look(tx: Tx, broker: str) -> Look:
+    """Return whether there may be something to claim, in one cheap statement."""
+    query = _looking(tx.tables, tx.dialect)
+    stopped, waiting, due, now = tx.conn.execute(
+        query, {"in_broker": broker, **tx.spans(now=_ZERO)}
+    ).one()
+    if stopped:
+        return Look(ready=False, rest=None)
+    rest = None if due is None else due - now
+    return Look(ready=bool(waiting) or (rest is not None and rest <= _ZERO), rest=rest)
+
+
+def give_back(tx: Tx, broker: str, claim: Claim) -> None:
+    """Let a claim be as if it had never been made: nobody learned of it."""
+    messages = tx.tables.messages
+    mine = (messages.c.id == str(claim), messages.c.broker == broker)
+    undone = {
+        "state": MESSAGE_STATES[MessageState.WAITING],
+        "deliveries": messages.c.deliveries - 1,
+        **dict.fromkeys(("due", "consumer", "token"), null()),
+    }
+    tx.conn.execute(update(messages).where(*mine, messages.c.token == claim.token).values(undone))
+
+
+def _in_order(order: Strategy, rows: list[Row[Any]]) -> list[Row[Any]]:
+    """Return `rows` as the strategy has them: what an UPDATE returns has no order."""
+    rows.sort(key=lambda row: (row.place, row.seq), reverse=order is Strategy.LIFO)
+    rows.sort(key=lambda row: row.turn)
+    if order is Strategy.PRIORITY:
+        rows.sort(key=lambda row: row.priority)
+    return rows
+
+
+def _claim_slowly(tx: Tx, order: Strategy, limit: int, params: dict[str, Any]) -> list[Row[Any]]:
+    """Promote what is to be promoted, then claim."""
+    tx.begin()
+    for _ in range(BATCHES):
+        if _promote(tx, params) < BATCH:
+            break
+    rows: list[Row[Any]] = []
+    for change in _slow(tx.tables, tx.dialect, order):
+        if len(rows) < limit:
+            rows += tx.dialect.claim(tx, change, {**params, "n": limit - len(rows)})
+    return rows
+
+
+def _promote(tx: Tx, params: dict[str, Any]) -> int:
+    """Let what fell due wait, in its place; return how many rows were looked at."""
+    messages = tx.tables.messages
+    over = messages.c.due <= tx.now()
+    query = (
+        select(messages.c.seq)
+        .where(messages.c.broker == params["in_broker"], over)
+        .order_by(messages.c.due)
+        .limit(BATCH)
+    )
+    seqs = tx.conn.scalars(tx.dialect.lock_rows(query)).all()
+    if seqs:
+        # The condition again, where no row could be locked; hidden from the planner, see `held`.
+        still = case((over, literal_column("1")), else_=0) == 1
+        waiting = {"state": MESSAGE_STATES[MessageState.WAITING], "due": null()}
+        tx.conn.execute(update(messages).where(messages.c.seq.in_(seqs), still).values(waiting))
+    return len(seqs)
+
+
+def _is_pending(tx: Tx, order: Strategy, params: dict[str, Any]) -> bool:
+    """Whether a claim found nothing because something has to be done first."""
+    return bool(tx.conn.scalar(_pending(tx.tables, tx.dialect, order), params))
+
+
+@functools.lru_cache(maxsize=64)
+def _pending(tables: Tables, dialect: Dialect, order: Strategy) -> Select[Any]:
+    return select(_hindrance(tables, dialect, order))
+
+
+@functools.lru_cache(maxsize=64)
+def _looking(tables: Tables, dialect: Dialect) -> Select[Any]:
+    messages, stopped = tables.messages, tables.stopped
+    due = (
+        select(messages.c.due)
+        .where(_of_broker(messages), messages.c.due.is_not(None))
+        .order_by(messages.c.due)
+        .limit(1)
+    )
+    return select(
+        exists().where(_of_broker(stopped)),
+        exists().where(_of_broker(messages), _is_waiting(messages)),
+        due.scalar_subquery(),
+        _now(dialect),
+    )
+
+
+@functools.lru_cache(maxsize=64)
+def _quick(tables: Tables, dialect: Dialect, order: Strategy) -> Change:
+    """Return the claim that finds nothing if something has to be done first."""
+    hindered = _hindrance(tables, dialect, order)
+    turn = IN_TURN if order is Strategy.LIFO else None
+    return _claiming(tables, dialect, order, ~hindered, turn)
+
+
+@functools.lru_cache(maxsize=64)
+def _slow(tables: Tables, dialect: Dialect, order: Strategy) -> Sequence[Change]:
+    """Return the claims to be made one after the other."""
+    turns = (HANDED_BACK, IN_TURN) if order is Strategy.LIFO else (None,)
+    return [_claiming(tables, dialect, order, None, turn) for turn in turns]
+
+
+def _hindrance(tables: Tables, dialect: Dialect, order: Strategy) -> ColumnElement[bool]:
+    """Return the condition that something is due, or comes before the order of an index."""
+    messages = tables.messages
+    due = exists().where(_of_broker(messages), messages.c.due <= _now(dialect))
+    if order is not Strategy.LIFO:
+        return due
+    back = (_of_broker(messages), _is_waiting(messages), messages.c.turn == HANDED_BACK)
+    return due | exists().where(*back)
+
+
+def _claiming(
+    tables: Tables,
+    dialect: Dialect,
+    order: Strategy,
+    condition: ColumnElement[bool] | None,
+    turn: int | None,
+) -> Change:
+    messages, stopped = tables.messages, tables.stopped
+    free = ~exists().where(_of_broker(stopped))
+    if condition is not None:
+        free &= condition
+    broker = bindparam("in_broker", type_=messages.c.broker.type)
+    # Of a broker that hands nothing out not even the index is read: no name is equal to NULL.
+    query = select(messages.c.seq).where(
+        messages.c.broker == case((free, broker)), _is_waiting(messages)
+    )
+    if turn is not None:
+        query = query.where(messages.c.turn == turn)
+    candidates = query.order_by(*_index_order(messages, order)).limit(bindparam("n", type_=Integer))
+    return Change(
+        messages,
+        candidates,
+        {
+            "state": MESSAGE_STATES[MessageState.CLAIMED],
+            "consumer": bindparam("for_consumer", type_=messages.c.consumer.type),
+            "token": bindparam("by_token", type_=messages.c.token.type),
+            "due": type_coerce(dialect.later(dialect.span("ttl")), INSTANT),
+            "again_delay": null(),
+        },
+        bump=messages.c.deliveries,
+        returning=[messages.c[name] for name in _RETURNED],
+    )
+
+
+def _index_order(messages: Table, order: Strategy) -> Sequence[ColumnElement[Any]]:
+    """Return the order, as an index has it; of the newest, those of one turn."""
+    if order is Strategy.LIFO:
+        return messages.c.place.desc(), messages.c.seq.desc()
+    fifo = (messages.c.turn, messages.c.place, messages.c.seq)
+    return (messages.c.priority, *fifo) if order is Strategy.PRIORITY else fifo
+
+
+def _of_broker(table: Table) -> ColumnElement[bool]:
+    return table.c.broker == bindparam("in_broker", type_=table.c.broker.type)
+
+
+def _is_waiting(messages: Table) -> ColumnElement[bool]:
+    return messages.c.state == MESSAGE_STATES[MessageState.WAITING]
+
+
+def _now(dialect: Dialect) -> ColumnElement[Any]:
+    return type_coerce(dialect.later(dialect.span("now")), INSTANT)
