@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from typing import Any
 
 import redis.asyncio as aioredis
 import uvloop
+from taskiq import AckableMessage
 from taskiq.receiver import Receiver
 from taskiq_redis import ListQueueBroker, RedisStreamBroker
 
@@ -36,9 +38,7 @@ async def drain(
             done.set()
 
     await broker.startup()
-    for first in range(0, task.jobs, FILLING):
-        numbers = range(first, min(first + FILLING, task.jobs))
-        await asyncio.gather(*(noop.kiq(payload(number)) for number in numbers))
+    await _fill(noop, task.jobs)
     receiver = Receiver(broker, max_async_tasks=AT_ONCE, run_startup=False)
     meter.start()
     with profiler:
@@ -49,6 +49,36 @@ async def drain(
     sample = ledger.sample(meter)
     ledger.verify(task.jobs, left)
     await asyncio.wait([listening], timeout=PATIENCE)
+    await broker.shutdown()
+    return sample
+
+
+async def drain_bare(task: Task, profiler: Profiler) -> Sample:
+    """Read and acknowledge a stream through the broker alone, without the receiver."""
+    ledger, meter = Ledger(), Meter(task.server_pid)
+    broker = RedisStreamBroker(task.url)
+    await broker.startup()
+    await _fill(broker.register_task(_nothing, "noop"), task.jobs)
+    turns = asyncio.Semaphore(AT_ONCE)
+
+    async def handle(message: AckableMessage) -> None:
+        ledger.record(json.loads(message.data)["args"][0]["n"])
+        await message.ack()  # type: ignore[misc]  # of this broker it is to be awaited
+        turns.release()
+
+    meter.start()
+    with profiler:
+        async with asyncio.TaskGroup() as handling:
+            received = 0
+            async for message in broker.listen():
+                await turns.acquire()
+                handling.create_task(handle(message))
+                received += 1
+                if received == task.jobs:
+                    break
+        ledger.settle()
+    sample = ledger.sample(meter)
+    ledger.verify(task.jobs, await _left(task.url, RedisStreamBroker))
     await broker.shutdown()
     return sample
 
@@ -82,6 +112,16 @@ async def wake(task: Task, profiler: Profiler) -> Sample:
     return sample
 
 
+async def _nothing(data: dict[str, int]) -> None:
+    """Be a task that is sent, and never called."""
+
+
+async def _fill(task: Any, jobs: int) -> None:
+    for first in range(0, jobs, FILLING):
+        numbers = range(first, min(first + FILLING, jobs))
+        await asyncio.gather(*(task.kiq(payload(number)) for number in numbers))
+
+
 async def _left(url: str, kind: type[object]) -> int:
     """Return how many tasks are left, once none is being acknowledged any more."""
     async with aioredis.Redis.from_url(url) as client:
@@ -100,6 +140,7 @@ if __name__ == "__main__":
         {
             "drain": lambda task, profiler: uvloop.run(drain(task, profiler, RedisStreamBroker)),
             "drain_list": lambda task, profiler: uvloop.run(drain(task, profiler, ListQueueBroker)),
+            "drain_bare": lambda task, profiler: uvloop.run(drain_bare(task, profiler)),
             "wake": lambda task, profiler: uvloop.run(wake(task, profiler)),
         }
     )

@@ -47,6 +47,7 @@ def for_listening(client: Any) -> Any:
     where = random.choice(client.get_nodes()) if is_cluster(client) else client.connection_pool  # noqa: S311 - no secret
     given = where.connection_kwargs.items()
     kept: dict[str, Any] = {key: value for key, value in given if not key.startswith(_NOT_COPIED)}
+    kept["socket_connect_timeout"] = kept.get("socket_connect_timeout") or TIMEOUT
     kept |= {"retry": Retry(NoBackoff(), 0), "socket_timeout": None, "decode_responses": False}
     pool: Any = aioredis.ConnectionPool(connection_class=where.connection_class, **kept)
     return aioredis.Redis.from_pool(pool)

@@ -1,11 +1,13 @@
 """Every Python example of the documentation runs, as it is printed.
 
 The blocks of a page continue each other. One that begins with a comment naming a file, such as
-`# mystore.py`, is that file; if its name begins with `test_`, pytest is run on it.
+`# mystore.py`, is that file; if its name begins with `test_`, pytest is run on it. An example that
+asks for REDIS_URL gets that of a private server.
 """
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -13,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.backends import Backends
+from tests.conftest import installed
 from tests.docs.markdown import PAGES, Block, blocks, name
 
 _FILE = re.compile(r"^# (?P<path>[\w/]+\.py)$")
@@ -22,10 +26,11 @@ def python_blocks(page: Path) -> list[Block]:
     return [block for block in blocks(page) if block.language == "python"]
 
 
-def run(folder: Path, *arguments: str) -> None:
+def run(folder: Path, *arguments: str, **environment: str) -> None:
     result = subprocess.run(
         [sys.executable, *arguments],
         cwd=folder,
+        env={**os.environ, **environment},
         capture_output=True,
         text=True,
         timeout=120,
@@ -44,7 +49,7 @@ def script(examples: list[Block]) -> str:
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if python_blocks(page)], ids=name)
-def test_examples_run(page: Path, tmp_path: Path) -> None:
+def test_examples_run(page: Path, tmp_path: Path, backends: Backends) -> None:
     examples = []
     for block in python_blocks(page):
         if file := _FILE.match(block.lines[0]):
@@ -58,7 +63,11 @@ def test_examples_run(page: Path, tmp_path: Path) -> None:
         run(tmp_path, "-m", "pytest", "-q", "-o", "asyncio_mode=auto", ".")
     program = tmp_path / f"{page.name}.py"
     program.write_text(script(examples))
-    run(tmp_path, "-W", "error", program.name)
+    environment = {}
+    if "REDIS_URL" in program.read_text():
+        with installed():
+            environment["REDIS_URL"] = backends.server("redis").url("redis")
+    run(tmp_path, "-W", "error", program.name, **environment)
 
 
 def test_an_example_that_fails_is_noticed(tmp_path: Path) -> None:
