@@ -40,12 +40,12 @@ def upgrade(op: Any = _op, prefix: str | None = None, schema: str | None = None)
         sa.Column("id", Key, nullable=False),
         sa.Column("record_time", Timestamp, nullable=False),
         sa.Column("saved_at", Timestamp, nullable=False),
-        sa.Column("indexed", sa.String(16), nullable=False),
+        sa.Column("indexed", sa.String(16)),
         sa.Column("data", LongText, nullable=False),
     )
     index("documents", "id", "namespace", "id", unique=True)
     index("documents", "age", "namespace", "record_time", "seq")
-    index("documents", "indexed", "namespace", "indexed")
+    index("documents", "indexed", "namespace", "indexed", where="indexed IS NOT NULL")
 
     table(
         "fields",

@@ -160,17 +160,10 @@ def _pending(tables: Tables, dialect: Dialect, order: Strategy) -> Select[Any]:
 
 @functools.lru_cache(maxsize=64)
 def _looking(tables: Tables, dialect: Dialect) -> Select[Any]:
-    messages, stopped = tables.messages, tables.stopped
-    due = (
-        select(messages.c.due)
-        .where(_of_broker(messages), messages.c.due.is_not(None))
-        .order_by(messages.c.due)
-        .limit(1)
-    )
     return select(
-        exists().where(_of_broker(stopped)),
-        exists().where(_of_broker(messages), _is_waiting(messages)),
-        due.scalar_subquery(),
+        exists().where(_of_broker(tables.stopped)),
+        _first_turn(tables.messages).is_not(None),
+        _first_due(tables.messages),
         _now(dialect),
     )
 
@@ -192,12 +185,24 @@ def _slow(tables: Tables, dialect: Dialect, order: Strategy) -> Sequence[Change]
 
 def _hindrance(tables: Tables, dialect: Dialect, order: Strategy) -> ColumnElement[bool]:
     """Return the condition that something is due, or comes before the order of an index."""
-    messages = tables.messages
-    due = exists().where(_of_broker(messages), messages.c.due <= _now(dialect))
-    if order is not Strategy.LIFO:
-        return due
-    back = (_of_broker(messages), _is_waiting(messages), messages.c.turn == HANDED_BACK)
-    return due | exists().where(*back)
+    hindered = _first_due(tables.messages) <= _now(dialect)
+    if order is Strategy.LIFO:
+        hindered |= _first_turn(tables.messages) == HANDED_BACK
+    return case((hindered, literal_column("1")), else_=0) == 1  # it is not, if there is no first
+
+
+# Of both, the first along an index. To learn whether there are any of what it takes for many, a
+# planner reads the table as it lies.
+
+
+def _first_due(messages: Table) -> ColumnElement[Any]:
+    query = select(messages.c.due).where(_of_broker(messages), messages.c.due.is_not(None))
+    return query.order_by(messages.c.due).limit(1).scalar_subquery()
+
+
+def _first_turn(messages: Table) -> ColumnElement[Any]:
+    query = select(messages.c.turn).where(_of_broker(messages), _is_waiting(messages))
+    return query.order_by(*_index_order(messages, Strategy.FIFO)).limit(1).scalar_subquery()
 
 
 def _claiming(

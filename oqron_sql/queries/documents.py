@@ -152,8 +152,10 @@ def index_step(tx: Tx, limit: int, *, namespace: str) -> int:
     """Write down the fields of up to `limit` documents of which others were written down."""
     declared, documents = tx.declared[namespace], tx.tables.documents
     tx.begin()
-    query = unmarked(tx, namespace, declared).order_by(documents.c.seq).limit(limit)
-    rows = tx.conn.execute(tx.dialect.lock_rows(query)).all()
+    seqs = tx.conn.scalars(unmarked(tx, namespace, declared, documents.c.seq).limit(limit)).all()
+    columns = (documents.c.seq, documents.c.record_time, documents.c.data)
+    query = select(*columns).where(documents.c.seq.in_(seqs)).order_by(documents.c.seq)
+    rows = tx.conn.execute(tx.dialect.lock_rows(query, skip_locked=False)).all()
     if rows:
         marked = update(documents).where(documents.c.seq.in_([row.seq for row in rows]))
         tx.conn.execute(marked.values(indexed=declared.mark))

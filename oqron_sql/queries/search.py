@@ -21,7 +21,7 @@ from oqron_sql.queries.tx import Tx
 
 # So few are read at once and put in order here, rather than looked for along an order.
 FEW = 1000
-KEYS, DOCUMENTS = 1000, 200
+KEYS, DOCUMENTS, LEAST = 1000, 200, 20
 # The columns that have the order of a type, ascending; descending they are turned round.
 _COLUMNS = {
     None: ("number", "text"),
@@ -68,7 +68,9 @@ class Search:
         if declared is None or not (self._conditions or ordered):
             self._take(self._all(), stop=order is None)
             return
-        for row in self._tx.conn.execute(unmarked(self._tx, self._namespace, declared)):
+        for row in self._tx.conn.execute(
+            unmarked(self._tx, self._namespace, declared, *_columns(self._tx))
+        ):
             self._see(row)
         same = [each for each in self._conditions if each.equality]
         few = None if same == self._conditions[:1] and order is None else self._few()
@@ -122,9 +124,7 @@ class Search:
     def _all(self, *, marked: bool = False) -> Iterator[tuple[Any, Row[Any]]]:
         """Return documents in the default order; if `marked`, those that meet the conditions."""
         documents = self._tx.tables.documents
-        query = select(documents.c.seq, documents.c.record_time, documents.c.data).where(
-            documents.c.namespace == self._namespace
-        )
+        query = select(*_columns(self._tx)).where(documents.c.namespace == self._namespace)
         if marked and self._declared is not None:
             # Hidden from the planner, which is to go by age.
             mark = func.coalesce(documents.c.indexed, "")
@@ -135,10 +135,11 @@ class Search:
     def _documents(self, keys: Iterable[tuple[Any, int]]) -> Iterator[tuple[Any, Row[Any]]]:
         """Return documents by values and numbers, in that order."""
         documents, mark = self._tx.tables.documents, self._declared and self._declared.mark
-        size = DOCUMENTS if self._enough is None else min(DOCUMENTS, max(self._enough, 20))
-        for chunk in _chunks(keys, size):
-            query = select(documents.c.seq, documents.c.record_time, documents.c.data).where(
-                documents.c.seq.in_([seq for _, seq in chunk]), documents.c.indexed == mark
+        # Hidden from the planner, which is to go by the numbers.
+        marked = func.coalesce(documents.c.indexed, "") == mark
+        for chunk in _chunks(keys, next(self._sizes(DOCUMENTS))):
+            query = select(*_columns(self._tx)).where(
+                documents.c.seq.in_([seq for _, seq in chunk]), marked
             )
             found: dict[int, Any] = {row.seq: row for row in self._tx.conn.execute(query)}
             for value, seq in chunk:
@@ -161,12 +162,12 @@ class Search:
         value = fields.c[column]
         by = (value, fields.c.record_time, fields.c.document)
         query = self._rows(field, column).add_columns(value.label("value"))
-        query = query.order_by(*(each.desc() if newest else each for each in by)).limit(KEYS)
+        query = query.order_by(*(each.desc() if newest else each for each in by))
         after: Any = None
-        while True:
+        for size in self._sizes(KEYS):
             beyond = [] if after is None else [value < after if newest else value > after]
-            rows = self._tx.conn.execute(query.where(*beyond)).all()
-            cut = rows[-1].value if len(rows) == KEYS else None
+            rows = self._tx.conn.execute(query.where(*beyond).limit(size)).all()
+            cut = rows[-1].value if len(rows) == size else None
             for same, group in itertools.groupby(rows, lambda row: row.value):
                 if same == cut:  # there may be more of them, which are newer
                     yield from self._of_value(field, column, same)
@@ -186,18 +187,26 @@ class Search:
             yield value, row.document
 
     def _newest_first(
-        self, query: Select[Any], time: ColumnElement[Any], number: ColumnElement[Any], size: int
+        self, query: Select[Any], time: ColumnElement[Any], number: ColumnElement[Any], most: int
     ) -> Iterator[Row[Any]]:
-        """Return the rows of a query in the default order, reading `size` at a time."""
-        query = query.order_by(time.desc(), number.desc()).limit(size)
-        rows: Any = self._tx.conn.execute(query).all()
-        while rows:
+        """Return the rows of a query in the default order, reading up to `most` at a time."""
+        query = query.order_by(time.desc(), number.desc())
+        beyond: list[ColumnElement[bool]] = []
+        for size in self._sizes(most):
+            rows: Any = self._tx.conn.execute(query.where(*beyond).limit(size)).all()
             yield from rows
             if len(rows) < size:
                 return
             last_time, last = rows[-1].record_time, rows[-1][0]
             older = or_(time < last_time, and_(time == last_time, number < last))
-            rows = self._tx.conn.execute(query.where(time <= last_time, older)).all()
+            beyond = [time <= last_time, older]
+
+    def _sizes(self, most: int) -> Iterator[int]:
+        """Return how many to read, time after time: at first what will most likely do."""
+        size = most if self._enough is None else min(most, max(self._enough + 1, LEAST))
+        while True:
+            yield size
+            size = min(most, size * 4)
 
     def _rows(self, field: str, column: str) -> Select[Any]:
         """Select the documents that have a declared field and meet all conditions."""
@@ -237,6 +246,11 @@ class Search:
         first = dataclasses.replace(self._query, limit=self._enough, offset=0)
         kept = first.arrange(self._in_default_order(), lambda each: each.document)
         self._seen = {each.seq: each for each in kept}
+
+
+def _columns(tx: Tx) -> tuple[ColumnElement[Any], ...]:
+    documents = tx.tables.documents
+    return documents.c.seq, documents.c.record_time, documents.c.data
 
 
 def _chunks(keys: Iterable[tuple[Any, int]], size: int) -> Iterator[list[tuple[Any, int]]]:

@@ -33,13 +33,14 @@ def adapter_tables(table: Callable[..., Table], index: Callable[..., Index]) -> 
             Column("id", Key, nullable=False),
             Column("record_time", Timestamp, nullable=False),
             Column("saved_at", Timestamp, nullable=False),
-            Column("indexed", String(16), nullable=False),
+            Column("indexed", String(16)),
             Column("data", LongText, nullable=False),
             index("documents_id", "namespace", "id", unique=True),
             # The order of a listing, and of pruning.
             index("documents_age", "namespace", "record_time", "seq"),
-            # Finds those whose fields were written down by somebody who declared others.
-            index("documents_indexed", "namespace", "indexed"),
+            # Finds those whose fields were written down by somebody who declared others. It is
+            # never null: the condition keeps planners from going by it for all of a namespace.
+            index("documents_indexed", "namespace", "indexed", where="indexed IS NOT NULL"),
             key=("namespace", "id"),
         ),
         # The declared fields of a document, as far as they can be put in order. A search is

@@ -42,7 +42,7 @@ def url(backend: str, backends: Backends) -> str:
 @pytest.fixture
 def bounds(monkeypatch: pytest.MonkeyPatch) -> None:
     """So few are read at a time that it takes many times."""
-    for name, bound in (("FEW", 4), ("KEYS", 5), ("DOCUMENTS", 3)):
+    for name, bound in (("FEW", 4), ("KEYS", 5), ("DOCUMENTS", 3), ("LEAST", 2)):
         monkeypatch.setattr(search, name, bound)
 
 

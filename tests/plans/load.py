@@ -95,16 +95,28 @@ def add_jobs(conn: Connection, prefix: str, queue: str, state: str, n: int, firs
         **COMMON,
         **KINDS[state],
     }
+    insert(conn, f"{prefix}jobs", columns, n, first)
+
+
+def insert(conn: Connection, table: str, columns: Columns, n: int, first: int = 1) -> None:
+    """Add `n` rows of what the columns are computed from."""
     last = first + n - 1
     values = ", ".join(
         re.sub(r"AT\((.*)\)", AT[conn.dialect.name], re.sub(r"\bn\b", str(last), value))
         for value in columns.values()
     )
-    conn.exec_driver_sql(
-        f"INSERT INTO {prefix}jobs ({', '.join(columns)}) "
+    execute(
+        conn,
+        f"INSERT INTO {table} ({', '.join(columns)}) "
         f"WITH RECURSIVE numbers(i) AS (SELECT {first} UNION ALL SELECT i + 1 FROM numbers "
-        f"WHERE i < {last}) SELECT {values} FROM numbers".replace("%", _percent(conn))
+        f"WHERE i < {last}) SELECT {values} FROM numbers",
     )
+
+
+def execute(conn: Connection, statement: str) -> None:
+    """Execute a statement as it is written."""
+    percent = "%" if conn.dialect.paramstyle in ("qmark", "named") else "%%"
+    conn.exec_driver_sql(statement.replace("%", percent))
 
 
 def add_history(conn: Connection, prefix: str, finished: int, first: int = 1) -> None:

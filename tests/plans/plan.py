@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from oqron_sql import SQLStore
 
 PRIMARY, NO_INDEX = "primary key", "no index"
-LOADED = ("jobs", "history", "retention")  # the tables that are long
+LOADED = ("jobs", "history", "retention", "messages", "documents", "fields")  # the long tables
 R = TypeVar("R")
 Ready = Callable[[], AbstractContextManager[Callable[[], object]]]
 

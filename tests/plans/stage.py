@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from oqron_sql import SQLStore
 from oqron_sql.schema.tables import tables
-from tests.plans import load
+from tests.plans import adapter_load, load
 from tests.plans.asking import MariaDBWatch, SQLiteWatch
 from tests.plans.plan import Watch
 from tests.plans.postgresql import PostgreSQLWatch
@@ -66,6 +66,7 @@ class Stage:
 
     finished: int
     analyzed: When | None = None
+    part: int = 0  # instead of jobs there are ids and documents, one in so many
 
 
 STAGES = {
@@ -74,6 +75,9 @@ STAGES = {
     "empty": Stage(SMALL, "first"),
     "idle": Stage(SMALL, "before the backlog"),
     "known": Stage(SMALL, "last"),
+    "adapters": Stage(0, part=1),
+    "adapters_new": Stage(0, "first", part=5),
+    "adapters_known": Stage(0, "last", part=5),
 }
 # What else the statistics may say where they decide.
 UNKNOWING = {
@@ -114,12 +118,15 @@ class Database:
                 _for_each(conn, names, setting)
             if when == "first":
                 _for_each(conn, names, self.kind.analyze)
-            load.add_history(conn, prefix, stage.finished)
-            if when == "before the backlog":
+            if stage.part:
+                adapter_load.add_adapters(conn, prefix, stage.part)
+            else:
+                load.add_history(conn, prefix, stage.finished)
+                if when == "before the backlog":
+                    load.complete(conn, prefix)
+                    _for_each(conn, names, self.kind.analyze)
+                load.add_backlog(conn, prefix)
                 load.complete(conn, prefix)
-                _for_each(conn, names, self.kind.analyze)
-            load.add_backlog(conn, prefix)
-            load.complete(conn, prefix)
             if when == "last":
                 _for_each(conn, names, self.kind.analyze)
         engine.dispose()

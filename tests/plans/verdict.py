@@ -33,7 +33,7 @@ def _wrong_ways(operation: Operation, seen: Seen, kind: str) -> Iterator[str]:
     for way in ways:
         if way.whole and kind not in operation.whole_on:
             yield f"it reads all of {way.table}, by {way.index}"
-        elif way.table == "jobs" and not way.whole and way.index not in (PRIMARY, *operation.by):
+        elif way.table != "history" and not way.whole and way.index not in (PRIMARY, *operation.by):
             yield f"it goes by {way.index}"
     # A condition that cannot hold needs no access at all.
     if ways and operation.by and not {way.index for way in ways} & set(operation.by):
