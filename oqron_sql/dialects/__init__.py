@@ -9,12 +9,15 @@ from importlib.metadata import entry_points
 from typing import Any
 
 from oqron_sql.dialects.base import Claim, Counted, Dialect, IsoTimestamp, Work
+from oqron_sql.dialects.examining import Examination, Finding
 from oqron_sql.errors import ConfigurationError
 
 __all__ = [
     "Claim",
     "Counted",
     "Dialect",
+    "Examination",
+    "Finding",
     "IsoTimestamp",
     "Work",
     "get",

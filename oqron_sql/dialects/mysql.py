@@ -34,6 +34,7 @@ from sqlalchemy.dialects.mysql import DATETIME, LONGTEXT, VARCHAR, insert
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.types import TypeEngine
 
+from oqron_sql.dialects import mysql_health
 from oqron_sql.dialects.base import (
     NOTHING,
     POOL_SIZE,
@@ -45,6 +46,7 @@ from oqron_sql.dialects.base import (
     seeing,
     shape,
 )
+from oqron_sql.dialects.examining import Examination
 from oqron_sql.dialects.jsontable import json_table
 from oqron_sql.dialects.upserting import Upserting, plain_insert
 from oqron_sql.errors import UnsupportedDatabase
@@ -171,6 +173,9 @@ class MySQL(Upserting):
                 "the driver reports changed instead of matched rows",
                 "Connect with the client flag FOUND_ROWS.",
             )
+
+    def examine(self, conn: Connection, tables: Sequence[Table]) -> Examination:
+        return mysql_health.examine(conn)
 
     def is_transient(self, error: DBAPIError) -> bool:
         return _errno(error) in TRANSIENT

@@ -35,6 +35,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, TIMESTAMP, insert
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.types import TypeEngine
 
+from oqron_sql.dialects import postgresql_health
 from oqron_sql.dialects.base import (
     POOL_SIZE,
     Claim,
@@ -44,6 +45,7 @@ from oqron_sql.dialects.base import (
     Work,
     primary_key,
 )
+from oqron_sql.dialects.examining import Examination
 from oqron_sql.dialects.upserting import Upserting
 from oqron_sql.errors import UnsupportedDatabase
 
@@ -118,6 +120,9 @@ class PostgreSQL(Upserting):
                 f"the database's encoding is {encoding}, not UTF8",
                 "Create it with ENCODING 'UTF8'.",
             )
+
+    def examine(self, conn: Connection, tables: Sequence[Table]) -> Examination:
+        return postgresql_health.examine(conn, tables)
 
     def is_transient(self, error: DBAPIError) -> bool:
         return _sqlstate(error) in TRANSIENT
