@@ -28,9 +28,9 @@ from oqron_sql.errors import JobNotFound
 app = typer.Typer(help="Look at single jobs, and change them.", no_args_is_help=True)
 
 JobId = Annotated[str, typer.Argument(metavar="ID", help="The id of the job.")]
-JobIds = Annotated[list[str], typer.Argument(metavar="ID...", help="The ids of the jobs.")]
+JobIds = Annotated[list[str], typer.Argument(metavar="ID", help="The ids of the jobs.")]
 JobIdsOrNone = Annotated[
-    list[str] | None, typer.Argument(metavar="[ID]...", help="The ids of the jobs.")
+    list[str] | None, typer.Argument(metavar="ID", help="The ids of the jobs.")
 ]
 
 
