@@ -65,7 +65,7 @@ def blocking_source(bind: BlockingBind | None) -> Source:
     if isinstance(bind, _AWAITED):
         raise ConfigurationError(f"a blocking store cannot use {_kind(bind)}; use AsyncSQLStore")
     if bind is None or isinstance(bind, str | URL):
-        url = _url(bind)
+        url = read_url(bind)
         if _awaited(url, asked=False):
             backend = url.get_backend_name()
             other = f"{backend}+{dialects.get(backend).blocking_driver}://"
@@ -83,7 +83,7 @@ def awaiting_source(bind: AwaitingBind | None) -> Source:
         ConfigurationError: it is nothing an awaiting store can use.
     """
     if bind is None or isinstance(bind, str | URL):
-        url = _url(bind)
+        url = read_url(bind)
         return _own(url, "greenlet" if _awaited(url, asked=True) else "thread")
     if isinstance(bind, AsyncEngine):
         return _hosts(bind.sync_engine, "greenlet")
@@ -182,7 +182,12 @@ def _bound(session: Any) -> Engine | Connection:
     return bound
 
 
-def _url(bind: str | URL | None) -> URL:
+def read_url(bind: str | URL | None) -> URL:
+    """Return the URL in its parts; without one, that of the environment or the default.
+
+    Raises:
+        ConfigurationError: it is no URL.
+    """
     try:
         return make_url(bind or os.environ.get("OQRON_URL") or DEFAULT_URL)
     except (ArgumentError, ValueError):  # "invalid port" may quote a password that has a slash

@@ -17,8 +17,8 @@ Mode = Literal["auto", "check", "off"]
 
 LOCK_TIMEOUT = timedelta(seconds=60)
 _UPGRADE = (
-    "Upgrade the tables with `alembic upgrade head` or oqron_sql.migrate.upgrade(engine), "
-    'or connect with migrate="auto".'
+    "Upgrade the tables with `oqron-sql migrate upgrade`, `alembic upgrade head` or "
+    'oqron_sql.migrate.upgrade(engine), or connect with migrate="auto".'
 )
 
 

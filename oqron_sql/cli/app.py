@@ -7,7 +7,10 @@ from typing import Annotated
 
 import typer
 
+from oqron_sql.cli import jobs, migrating
 from oqron_sql.cli.demo import demo
+from oqron_sql.cli.doctor import doctor
+from oqron_sql.cli.queues import clean, pause, queues, resume
 
 app = typer.Typer(
     help="Durable background jobs in the database your application already has.",
@@ -40,4 +43,11 @@ def _common(
     """Take the options that go before any command."""
 
 
+app.command()(queues)
+app.add_typer(jobs.app, name="jobs")
+app.command()(pause)
+app.command()(resume)
+app.command()(clean)
+app.add_typer(migrating.app, name="migrate")
+app.command()(doctor)
 app.command()(demo)

@@ -19,12 +19,13 @@ from sqlalchemy import URL, make_url
 
 from oqron_sql.async_store import AsyncSQLStore
 from oqron_sql.cli.demo_crew import Crew
-from oqron_sql.cli.demo_display import Progress, display_for, say
+from oqron_sql.cli.demo_display import Progress, display_for
 from oqron_sql.cli.demo_files import NOT_PYTHONS_OWN, Found, find_files
 from oqron_sql.cli.demo_report import account_for, print_summary
 from oqron_sql.cli.demo_run import Run
 from oqron_sql.cli.interruption import Interruption
 from oqron_sql.cli.messages import FAILED, plural, refuse_private_memory, show_url
+from oqron_sql.cli.printing import say
 from oqron_sql.contract import AsyncStore, JobState
 from oqron_sql.errors import ConfigurationError
 
@@ -55,7 +56,7 @@ def demo(
 
     Each worker notes a file's size, lines, SHA-256 and most frequent words. At the end the
     database is asked whether every file has exactly one completed job. Exit status: 0 if so, 1 if
-    not, 2 for wrong usage, 130 after Ctrl-C.
+    not, 2 for wrong usage or a database that does not answer, 130 after Ctrl-C.
     """
     with _database(url) as (store, address, note):
         found = _find(path, address)

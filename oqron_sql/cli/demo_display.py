@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from oqron_sql.cli.demo_crew import Member
+from oqron_sql.cli.printing import printable, say
 from oqron_sql.contract import JobState
 
 PLAIN_EVERY = 1.0
@@ -161,16 +162,6 @@ class LiveDisplay:
     def event(self, text: str, style: str = "") -> None:
         """Print it above the display, where it stays."""
         say(self._console, f"• {text}", style)
-
-
-def say(console: Console, text: str, style: str = "") -> None:
-    """Print text as it is: a file name is no markup, and a line in a log stays one line."""
-    console.print(Text(printable(text), style=style), soft_wrap=not console.is_terminal)
-
-
-def printable(text: str) -> str:
-    """Return `text` without what could control a terminal."""
-    return "".join(c if c.isprintable() else "\ufffd" for c in text)
 
 
 def render(progress: Progress, room: int = 100) -> RenderableType:

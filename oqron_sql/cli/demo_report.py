@@ -13,9 +13,9 @@ from rich.table import Table
 from rich.text import Text
 
 from oqron_sql.cli.demo_crew import Member
-from oqron_sql.cli.demo_display import printable, say
 from oqron_sql.cli.demo_files import Found, Seen, look_at
 from oqron_sql.cli.messages import plural
+from oqron_sql.cli.printing import printable, say
 from oqron_sql.contract import AsyncStore, Job, JobState
 
 PAGE = 500

@@ -5,18 +5,19 @@ from __future__ import annotations
 import re
 
 from sqlalchemy import URL
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from oqron_sql import dialects
-from oqron_sql.errors import ConfigurationError, InvalidInput
+from oqron_sql.errors import ConfigurationError, InvalidInput, LockTimeout, StoreUnavailable
 
-WRONG_USAGE, FAILED = 2, 1
+NO_ANSWER, FAILED = 2, 1
 _CREDENTIALS = re.compile(r"(?<=://)[^\s/@]*:\S*@")
 
 
 def exit_status(error: BaseException) -> int:
-    """Return 2 for what the caller has to change, 1 for what went wrong."""
-    return WRONG_USAGE if isinstance(error, ConfigurationError | InvalidInput) else FAILED
+    """Return 2 if the caller has to change something or no database answered, 1 otherwise."""
+    unanswered = (ConfigurationError, InvalidInput, LockTimeout, StoreUnavailable, SQLAlchemyError)
+    return NO_ANSWER if isinstance(error, unanswered) else FAILED
 
 
 def explain(error: BaseException) -> str:

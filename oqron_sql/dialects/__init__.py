@@ -11,12 +11,15 @@ from typing import Any
 from sqlalchemy import Connection, Engine
 
 from oqron_sql.dialects.base import Claim, Counted, Dialect, IsoTimestamp, Work
+from oqron_sql.dialects.examining import Examination, Finding
 from oqron_sql.errors import ConfigurationError
 
 __all__ = [
     "Claim",
     "Counted",
     "Dialect",
+    "Examination",
+    "Finding",
     "IsoTimestamp",
     "Work",
     "adopt",

@@ -41,6 +41,8 @@ from sqlalchemy import types as sqltypes
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.types import TypeEngine
 
+from oqron_sql.dialects.examining import Examination
+
 Values = Mapping[str, Any]
 Changes = Mapping[str, ColumnElement[Any]]
 Rows = Sequence[Sequence[Any]]
@@ -193,6 +195,10 @@ class Dialect:
         """Whether the database lives in one connection, which everybody then has to share."""
         return False
 
+    def file(self, url: URL) -> str | None:
+        """Return the file that `url` names, where a database is one."""
+        return None
+
     def prepare(self, engine: Engine) -> None:
         """Set up an engine that was created here; never called for a host's engine."""
 
@@ -235,6 +241,11 @@ class Dialect:
         Raises:
             UnsupportedDatabase: they cannot keep the store's promises; says what to do.
         """
+
+    def examine(self, conn: Connection, tables: Sequence[Table]) -> Examination:
+        """Tell the server's version, its settings that matter, and what is wrong; reads alone."""
+        version = ".".join(map(str, conn.dialect.server_version_info or ()))
+        return Examination(f"{conn.dialect.name} {version}".strip())
 
     def is_transient(self, error: DBAPIError) -> bool:
         """Whether the transaction was rolled back and may simply be tried again."""

@@ -35,6 +35,7 @@ from sqlalchemy.dialects.mysql import DATETIME, LONGTEXT, VARCHAR, insert
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.types import TypeEngine
 
+from oqron_sql.dialects import mysql_health
 from oqron_sql.dialects.base import (
     NOTHING,
     POOL_SIZE,
@@ -48,6 +49,7 @@ from oqron_sql.dialects.base import (
     shape,
     switched,
 )
+from oqron_sql.dialects.examining import Examination
 from oqron_sql.dialects.jsontable import json_table
 from oqron_sql.dialects.upserting import Upserting, plain_insert
 from oqron_sql.errors import UnsupportedDatabase
@@ -192,6 +194,9 @@ class MySQL(Upserting):
                 "the driver reports changed instead of matched rows",
                 "Connect with the client flag FOUND_ROWS.",
             )
+
+    def examine(self, conn: Connection, tables: Sequence[Table]) -> Examination:
+        return mysql_health.examine(conn)
 
     def is_transient(self, error: DBAPIError) -> bool:
         return _errno(error) in TRANSIENT

@@ -38,6 +38,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.types import TypeEngine
 from sqlalchemy.util import await_only
 
+from oqron_sql.dialects import postgresql_health
 from oqron_sql.dialects.base import (
     POOL_SIZE,
     Claim,
@@ -49,6 +50,7 @@ from oqron_sql.dialects.base import (
     row_key,
     switched,
 )
+from oqron_sql.dialects.examining import Examination
 from oqron_sql.dialects.upserting import Upserting
 from oqron_sql.errors import UnsupportedDatabase
 
@@ -141,6 +143,9 @@ class PostgreSQL(Upserting):
                 f"the connection's encoding is {encoding}, not UTF8",
                 "Connect with client_encoding=utf8.",
             )
+
+    def examine(self, conn: Connection, tables: Sequence[Table]) -> Examination:
+        return postgresql_health.examine(conn, tables)
 
     def is_transient(self, error: DBAPIError) -> bool:
         return _sqlstate(error) in TRANSIENT

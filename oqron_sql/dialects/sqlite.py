@@ -35,6 +35,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import StaticPool
 from sqlalchemy.types import TypeEngine
 
+from oqron_sql.dialects import sqlite_health
 from oqron_sql.dialects.base import (
     Claim,
     IsoTimestamp,
@@ -43,6 +44,7 @@ from oqron_sql.dialects.base import (
     primary_key,
     row_key,
 )
+from oqron_sql.dialects.examining import Examination
 from oqron_sql.dialects.upserting import Upserting
 from oqron_sql.errors import UnsupportedDatabase
 
@@ -91,6 +93,10 @@ class SQLite(Upserting):
         name = url.database or ":memory:"
         return ":memory:" in name or url.query.get("mode") == "memory"
 
+    def file(self, url: URL) -> str | None:
+        uri = (url.database or "").startswith("file:")
+        return None if uri or self.in_memory(url) else url.database
+
     def prepare(self, engine: Engine) -> None:
         @event.listens_for(engine, "connect")
         def configure(dbapi_connection: Any, record: Any) -> None:
@@ -135,16 +141,16 @@ class SQLite(Upserting):
             raise UnsupportedDatabase(
                 "SQLite", f"version {version} is too old", "Version 3.35 or later is needed."
             )
-        path = conn.exec_driver_sql("PRAGMA database_list").first()
-        if path is None or not path[2]:
+        path = _path(conn)
+        if not path:
             return
-        kind = filesystem(path[2])
+        kind = filesystem(path)
         mode = str(conn.exec_driver_sql("PRAGMA journal_mode").scalar()).lower()
         network = any(kind.startswith(name) for name in NETWORK_FILESYSTEMS)
         if network and mode == "wal":
             raise UnsupportedDatabase(
                 "SQLite",
-                f"{path[2]} is in WAL mode on a {kind} filesystem, where that loses data",
+                f"{path} is in WAL mode on a {kind} filesystem, where that loses data",
                 "Move the file to a local disk.",
             )
         if network:
@@ -162,6 +168,10 @@ class SQLite(Upserting):
         else:
             if str(mode).lower() != "wal":
                 logger.warning("SQLite would not enter WAL mode: readers and writers will wait")
+
+    def examine(self, conn: Connection, tables: Sequence[Table]) -> Examination:
+        path = _path(conn)
+        return sqlite_health.examine(conn, path, filesystem(path) if path else "")
 
     def is_transient(self, error: DBAPIError) -> bool:
         return getattr(error.orig, "sqlite_errorname", "").startswith(
@@ -234,6 +244,12 @@ def _claiming(claim: Claim) -> Executable:
         .values({**claim.values, claim.bump.name: claim.bump + 1})
         .returning(*claim.returning)
     )
+
+
+def _path(conn: Connection) -> str:
+    """Return the file of the database, "" without one."""
+    found = conn.exec_driver_sql("PRAGMA database_list").first()
+    return str(found[2] or "") if found else ""
 
 
 def filesystem(path: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import signal
 import subprocess
@@ -14,8 +13,18 @@ from pathlib import Path
 import pytest
 
 from oqron_sql.cli import main
+from tests.backends import BACKENDS, Backends
+from tests.cli.operating import Operator, Outcome
+from tests.conftest import installed
 
 PATIENCE = 60.0
+OPERATED = ("sqlite", "pg-asyncpg", "maria-pymysql")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "operated" in metafunc.fixturenames:
+        chosen = metafunc.config.getoption("backend") or OPERATED
+        metafunc.parametrize("operated", [name for name in chosen if BACKENDS[name].driver])
 
 
 class Command:
@@ -69,15 +78,6 @@ class Command:
 Start = Callable[..., Command]
 
 
-@dataclasses.dataclass(frozen=True)
-class Outcome:
-    """How a command ended that ran in this process, where it need not import everything again."""
-
-    status: object
-    said: str
-    errors: str
-
-
 RunHere = Callable[..., Outcome]
 
 
@@ -94,6 +94,19 @@ def run_here(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
         return Outcome(ended.value.code or 0, said.out, said.err)
 
     return run_here
+
+
+@pytest.fixture
+def operator(operated: str, backends: Backends, run_here: RunHere) -> Operator:
+    """An operator of one database after the other, each of them empty."""
+    with installed():
+        return Operator(backends.database(BACKENDS[operated]).url, run_here)
+
+
+@pytest.fixture
+def sqlite_operator(backends: Backends, run_here: RunHere) -> Operator:
+    """The operator of a SQLite file, for what is the same on any database."""
+    return Operator(backends.database(BACKENDS["sqlite"]).url, run_here)
 
 
 @pytest.fixture

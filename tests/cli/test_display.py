@@ -16,8 +16,8 @@ from oqron_sql.cli.demo_display import (
     Progress,
     display_for,
     render,
-    say,
 )
+from oqron_sql.cli.printing import say
 from oqron_sql.contract import JobState
 
 COUNTS = {JobState.WAITING: 12_345, JobState.ACTIVE: 80, JobState.COMPLETED: 7_575}

@@ -12,7 +12,7 @@ from oqron_sql.cli.messages import (
     refuse_private_memory,
     show_url,
 )
-from oqron_sql.errors import ConfigurationError, InvalidInput, StoreUnavailable
+from oqron_sql.errors import ConfigurationError, InvalidInput, JobNotFound, StoreUnavailable
 
 
 def test_the_cause_is_told() -> None:
@@ -47,7 +47,9 @@ def test_a_file_is_not_refused() -> None:
     refuse_private_memory(make_url("sqlite+aiosqlite:///demo.db"))
 
 
-def test_the_exit_status_tells_wrong_usage_from_failure() -> None:
+def test_the_exit_status_tells_a_bad_answer_from_none() -> None:
     assert exit_status(InvalidInput("a", 1, "is wrong")) == 2
     assert exit_status(ConfigurationError("wrong")) == 2
-    assert exit_status(StoreUnavailable("connect")) == 1
+    assert exit_status(StoreUnavailable("connect")) == 2
+    assert exit_status(OperationalError("SELECT 1", {}, OSError("no right"))) == 2
+    assert exit_status(JobNotFound("mail", "1")) == 1

@@ -59,7 +59,7 @@ def test_an_unreachable_database_is_told_without_the_password(
     run_here: RunHere, few_files: Path, url: str
 ) -> None:
     outcome = run_here("demo", str(few_files), "--url", url)
-    assert outcome.status == 1
+    assert outcome.status == 2
     assert outcome.errors.startswith("oqron-sql: the database did not complete ")
     assert outcome.errors.count("\n") == 1
     assert "s3cret" not in outcome.said + outcome.errors

@@ -1,0 +1,135 @@
+"""Which database a command is about, and how it is asked."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import difflib
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Annotated, TypeVar
+
+import typer
+from sqlalchemy import URL
+
+from oqron_sql import dialects
+from oqron_sql.async_store import AsyncSQLStore
+from oqron_sql.cli.messages import refuse_private_memory
+from oqron_sql.cli.printing import printable
+from oqron_sql.contract import AsyncStore
+from oqron_sql.contract.durations import parse_duration
+from oqron_sql.engines import DEFAULT_URL, read_url
+from oqron_sql.errors import ConfigurationError, InvalidInput, OqronError
+from oqron_sql.migrate import Mode
+from oqron_sql.schema.tables import DEFAULT_PREFIX
+
+R = TypeVar("R")
+LONGEST = timedelta(days=36_525)
+
+Url = Annotated[
+    str | None,
+    typer.Option(
+        envvar="OQRON_URL",
+        help=f"The database, e.g. postgresql+asyncpg://user@host/db. Default: {DEFAULT_URL}.",
+    ),
+]
+Prefix = Annotated[str, typer.Option(help="What the names of its tables begin with.")]
+Schema = Annotated[str | None, typer.Option(help="The schema that its tables are in.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask whether it is meant.")]
+QueueName = Annotated[str, typer.Argument(metavar="QUEUE", help="The name of the queue.")]
+
+__all__ = ["DEFAULT_PREFIX", "AsJson", "Database", "Prefix", "QueueName", "Schema", "Url", "Yes"]
+
+
+class NoSuchQueue(OqronError):
+    """A queue that has no jobs, most likely because it is called otherwise."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Database:
+    """A database as named by the options of a command."""
+
+    url: str | None = dataclasses.field(repr=False)  # for it may hold a password
+    prefix: str = DEFAULT_PREFIX
+    schema: str | None = None
+
+    @property
+    def address(self) -> URL:
+        """The URL in its parts."""
+        return read_url(self.url)
+
+    def ask(
+        self,
+        work: Callable[[AsyncSQLStore], Awaitable[R]],
+        *,
+        migrate: Mode = "check",
+        may_be_new: bool = False,
+    ) -> R:
+        """Run `work` on the store, connected; its tables are never changed by connecting.
+
+        Raises:
+            ConfigurationError: there is no such database, or its tables are of another version.
+            StoreUnavailable: it cannot be reached.
+        """
+        store = AsyncSQLStore(self.address, prefix=self.prefix, schema=self.schema, migrate=migrate)
+        refuse_private_memory(self.address)
+        if not may_be_new:
+            _refuse_missing(self.address)
+        return asyncio.run(_ask(store, work))
+
+
+async def _ask(store: AsyncSQLStore, work: Callable[[AsyncSQLStore], Awaitable[R]]) -> R:
+    try:
+        await store.connect()
+        return await work(store)
+    finally:
+        await store.disconnect()
+
+
+def _refuse_missing(url: URL) -> None:
+    """Refuse a file that is not there, which a driver would make just because it was asked."""
+    file = dialects.get(url.get_backend_name()).file(url)
+    if file is not None and not os.path.exists(file):
+        raise ConfigurationError(
+            f"there is no file {file}; name the database with --url or OQRON_URL, "
+            "or make it with `oqron-sql migrate upgrade`"
+        )
+
+
+async def refuse_unknown(store: AsyncStore, queue: str) -> None:
+    """Refuse a queue without any job.
+
+    Raises:
+        NoSuchQueue: it has none.
+    """
+    names = [info.name for info in await store.list_queues()]
+    if queue not in names:
+        close = difflib.get_close_matches(queue, names, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else "`oqron-sql queues` lists those that do"
+        raise NoSuchQueue(f"queue {queue!r} has no jobs; {hint}")
+
+
+def read_span(option: str, text: str) -> timedelta:
+    """Return the span of time that was given to an option.
+
+    Raises:
+        InvalidInput: it is none, or longer than a century.
+    """
+    try:
+        span = parse_duration(text)
+    except InvalidInput as error:
+        raise InvalidInput(option, text, error.problem) from None
+    except OverflowError:
+        span = timedelta.max
+    if span > LONGEST:
+        raise InvalidInput(option, text, "must not be longer than a century")
+    return span
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Ask a person whether it is meant; leave with status 1 if not. A script is not asked."""
+    if not yes and sys.stdin.isatty():
+        typer.confirm(printable(question), abort=True, err=True)
