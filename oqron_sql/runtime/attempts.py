@@ -27,7 +27,7 @@ class Attempt(Context[Any]):
     attempts that one call of a handler makes together, mostly this one alone.
     """
 
-    __slots__ = ("begun", "deadline", "entry", "group", "lease_end", "running", "seen_at")
+    __slots__ = ("deadline", "entry", "group", "lease_end", "running", "seen_at")
 
     def __init__(
         self, job: Job, notebook: Notebook, entry: Entry, asked_at: float, lease: float
@@ -38,7 +38,6 @@ class Attempt(Context[Any]):
         self.lease_end = asked_at + lease
         self.group: tuple[Attempt, ...] = ()
         self.running: asyncio.Task[None] | ThreadCall | None = None
-        self.begun = False
         self.deadline: int | None = None
 
 

@@ -162,8 +162,6 @@ class Floor:
 
     async def _run(self, group: tuple[Attempt, ...], made: Awaitable[Any] | None = None) -> None:
         entry = group[0].entry
-        for attempt in group:
-            attempt.begun = True
         try:
             if group[0].stop is not None and all(each.stop for each in group):
                 raise asyncio.CancelledError
@@ -239,6 +237,6 @@ class Floor:
         return outcome
 
     def _cancel(self, attempt: Attempt) -> None:
-        # A task that has not begun must not be cancelled: it would never say that it has ended.
-        if attempt.begun and isinstance(attempt.running, asyncio.Task):
+        # It was called after the task's first step: one that never began would never say its end.
+        if isinstance(attempt.running, asyncio.Task):
             attempt.running.cancel()

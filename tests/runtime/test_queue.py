@@ -82,7 +82,7 @@ async def test_what_cannot_be_is_refused_before_anything_is_written(store: Async
         (InvalidInput, lambda: queue.add("job", {1, 2})),
         (InvalidName, lambda: queue.add("")),
         (InvalidInput, lambda: queue.add_bulk([("good", 1), ("bad", {1, 2})])),
-        (TypeError, lambda: queue.add("job", retries=3)),
+        (TypeError, lambda: queue.add("job", **unheard_of)),
     ]
     for error, call in bad:
         with pytest.raises(error):
