@@ -22,23 +22,23 @@ FRAMES = 50
 class Attempt(Context[Any]):
     """A context, and what the worker has to know besides.
 
-    `lease_end` and `seen_at` are instants of the monotonic clock: when the lease ends unless it is
-    extended, by the most careful reckoning, and when it was last known to be held. `group` are the
-    attempts that one call of a handler makes together, mostly this one alone.
+    `asked_at`, `seen_at` and `lease_end` are instants of the monotonic clock: when the lease was
+    asked for, when it was last known to be held, and when it ends unless it is extended, by the
+    most careful reckoning. `group` are the attempts that one call of a handler makes together,
+    mostly this one alone.
     """
 
-    __slots__ = ("begun", "deadline", "entry", "group", "lease_end", "running", "seen_at")
+    __slots__ = ("asked_at", "deadline", "entry", "group", "lease_end", "running", "seen_at")
 
     def __init__(
         self, job: Job, notebook: Notebook, entry: Entry, asked_at: float, lease: float
     ) -> None:
         super().__init__(job, notebook)
         self.entry = entry
-        self.seen_at = asked_at
+        self.asked_at = self.seen_at = asked_at
         self.lease_end = asked_at + lease
         self.group: tuple[Attempt, ...] = ()
         self.running: asyncio.Task[None] | ThreadCall | None = None
-        self.begun = False
         self.deadline: int | None = None
 
 

@@ -80,4 +80,7 @@ class Fetcher:
         passed = max(now - self._counted_at, 0.001)
         pace = (ended - self._ended) / passed
         self._ended, self._counted_at = ended, now
+        if self._floor.slow:
+            self._floor.slow = False
+            return 0
         return min(self._prefetch, int(pace * HORIZON))

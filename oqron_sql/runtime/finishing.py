@@ -59,7 +59,8 @@ class Finisher:
         if not ends:
             return
         try:
-            await self._notebook.write()
+            async with asyncio.timeout(TIMEOUT):
+                await self._notebook.write()
             await self._record(ends)
         except (StoreUnavailable, TimeoutError):
             # To say all of it again is safe: the leases tell what was recorded.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
@@ -22,6 +23,8 @@ from oqron_sql.runtime.threads import ThreadCall, Threads
 
 logger = logging.getLogger("oqron_sql")
 
+PATIENCE = 1.0
+"""How many seconds a job may be ready before it is handed back for others to run."""
 Report = Callable[[Attempt, Outcome], None]
 
 
@@ -51,6 +54,8 @@ class Floor:
         self.room = asyncio.Event()
         """Set when a job has ended and `few` or fewer are ready to follow."""
         self.few = 0
+        self.slow = False
+        """Set when jobs had to be handed back; whoever leases ahead takes it for a warning."""
         self.per_call = 1.0
         """How many jobs one call of a handler may take, on the average of those that came last."""
         self.stopped = False
@@ -61,6 +66,7 @@ class Floor:
         self._loud = False
         self._loop = asyncio.get_running_loop()
         self._threads = Threads(concurrency)
+        self._shedding: asyncio.TimerHandle | None = None
         self._deadlines: Deadlines[Attempt] = Deadlines(partial(self.stop, reason=Stop.TIMED_OUT))
 
     @property
@@ -81,12 +87,25 @@ class Floor:
             self.per_call = sizes / len(jobs)
         self._loud = self._listened()
         self._fill()
+        if self.ready and self._shedding is None:
+            self._shedding = self._loop.call_later(PATIENCE, self._shed)
 
     def withdraw(self) -> None:
         """Release every job that has not begun."""
         while self.ready:
             attempt = self.ready.popleft()
             self._report(attempt, Release(attempt.job))
+
+    def _shed(self) -> None:
+        """Release what has been ready for long: handlers have become slow, others may be idle."""
+        self._shedding = None
+        late = time.monotonic() - PATIENCE
+        while self.ready and self.ready[0].asked_at <= late:
+            attempt = self.ready.popleft()
+            self._report(attempt, Release(attempt.job))
+            self.slow = True
+        if self.ready:
+            self._shedding = self._loop.call_later(PATIENCE, self._shed)
 
     def stop(self, attempt: Attempt, reason: Stop) -> None:
         """Let an attempt end, whether it is ready or runs; from any thread.
@@ -117,6 +136,8 @@ class Floor:
 
     def close(self) -> None:
         """Let go of threads and timers; what still runs is on its own."""
+        if self._shedding is not None:
+            self._shedding.cancel()
         self._threads.close()
         self._deadlines.close()
 
@@ -162,8 +183,6 @@ class Floor:
 
     async def _run(self, group: tuple[Attempt, ...], made: Awaitable[Any] | None = None) -> None:
         entry = group[0].entry
-        for attempt in group:
-            attempt.begun = True
         try:
             if group[0].stop is not None and all(each.stop for each in group):
                 raise asyncio.CancelledError
@@ -239,6 +258,6 @@ class Floor:
         return outcome
 
     def _cancel(self, attempt: Attempt) -> None:
-        # A task that has not begun must not be cancelled: it would never say that it has ended.
-        if attempt.begun and isinstance(attempt.running, asyncio.Task):
+        # It was called after the task's first step: one that never began would never say its end.
+        if isinstance(attempt.running, asyncio.Task):
             attempt.running.cancel()

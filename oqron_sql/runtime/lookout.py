@@ -20,6 +20,7 @@ LEAST_PAUSE = 0.02
 HELD_BACK = timedelta(milliseconds=100)
 """How soon to look again for jobs that limits kept from being fetched."""
 AT_ONCE = 1000
+TIMEOUT = 30.0
 HOUR = 3600.0
 
 
@@ -50,6 +51,12 @@ class Lookout:
     async def step(self) -> None:
         """Look, do what there is to do, and wait until it is time to look again."""
         self.soon.clear()
+        async with asyncio.timeout(TIMEOUT):
+            pause = await self._look()
+        await self._rest(pause)
+
+    async def _look(self) -> timedelta:
+        """Look, do what there is to do, and say how long there is nothing else."""
         outlook = await self._store.get_outlook(self._queue)
         more = False
         if outlook.lost:
@@ -64,12 +71,10 @@ class Lookout:
             self._wake()
         await self._tidy()
         held_back = outlook.waiting and self._came_short()
-        await self._rest(
-            min(
-                timedelta(0) if more else self._poll,
-                HELD_BACK if held_back else self._poll,
-                outlook.due_in or self._poll,
-            )
+        return min(
+            timedelta(0) if more else self._poll,
+            HELD_BACK if held_back else self._poll,
+            outlook.due_in or self._poll,
         )
 
     async def _recover(self) -> bool:

@@ -12,9 +12,11 @@ from typing import Any
 import pytest
 
 from oqron_sql import AsyncStore, Context, JobState
-from oqron_sql.contract import Backoff
+from oqron_sql.contract import Backoff, Complete, Fail, Outcome, new_job
 from oqron_sql.errors import Interrupted, JobFailed
-from oqron_sql.runtime import Stop, Worker
+from oqron_sql.runtime import Handlers, Stop, Worker
+from oqron_sql.runtime.floor import Floor
+from oqron_sql.runtime.notes import Notebook
 from oqron_sql.testing import StoreHarness
 from tests.runtime.steps import QUEUE, Gate, ended, queue_of, until, worker_of, working
 
@@ -244,3 +246,34 @@ def test_the_queue_of_a_worker_is_known() -> None:
     worker = Worker(QUEUE, object(), worker_id="worker-7")  # type: ignore[arg-type]  # not used
     assert (worker.queue, worker.id) == (QUEUE, "worker-7")
     assert repr(worker) == "<Worker worker-7 of 'mail'>"
+
+
+async def test_a_job_that_is_stopped_as_it_begins_says_its_end(store: AsyncStore) -> None:
+    """Its task has not had its first turn yet: it must not be cancelled out of the world."""
+    ends: list[Outcome] = []
+    handlers = Handlers()
+    notebook = Notebook(store, QUEUE, lost=print, tell=print)
+    floor = Floor(
+        handlers,
+        {},
+        notebook,
+        concurrency=1,
+        report=lambda attempt, outcome: ends.append(outcome),
+        tell=print,
+        listened=lambda: False,
+    )
+    ran: list[str] = []
+
+    @handlers.handler()
+    async def run(context: Context[Any]) -> None:
+        ran.append(context.id)
+
+    jobs = [new_job(QUEUE, "job") for _ in range(2)]
+    floor.admit(jobs, time.monotonic(), 30)
+    for attempt in list(floor.held):
+        if attempt.job is jobs[0]:
+            floor.stop(attempt, Stop.CANCELLED)
+    await until(lambda: len(ends) == 2)
+    assert ends == [Fail(jobs[0], "Job cancelled"), Complete(jobs[1])]
+    assert (ran, floor.free) == ([jobs[1].id], 1)
+    floor.close()

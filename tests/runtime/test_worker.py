@@ -282,6 +282,36 @@ async def test_a_busy_worker_keeps_no_jobs_from_others(
         gate.open()
 
 
+async def test_a_worker_that_has_become_slow_hands_back(store: AsyncStore) -> None:
+    """What it leased ahead when its jobs were quick does not wait for it."""
+    queue, worker, gate = queue_of(store), worker_of(store, concurrency=2), Gate()
+    worker.handler("slow")(gate)
+
+    @worker.handler("quick")
+    async def quick(context: Context[Any]) -> None:
+        pass
+
+    await queue.add_bulk([*[("quick", None)] * 400, *[("slow", None)] * 40])
+    async with working(worker):
+
+        async def active() -> int:
+            return (await queue.counts())[JobState.ACTIVE]
+
+        await gate.entered(2)
+        started = time.monotonic()
+        most = await active()
+
+        async def handed_back() -> bool:
+            return await active() == 2
+
+        await until(handed_back)
+        assert time.monotonic() - started < 2.5
+        gate.open()
+        await until_counted(store, 440)
+        assert all(not job.attempts_made for job in await queue.list(JobState.COMPLETED))
+    assert most > 2
+
+
 async def test_jobs_run_in_their_order(store: AsyncStore) -> None:
     queue = queue_of(store)
     seen: list[int] = []
