@@ -91,7 +91,7 @@ async def _ask(store: AsyncSQLStore, work: Callable[[AsyncSQLStore], Awaitable[R
 
 def _refuse_missing(url: URL) -> None:
     """Refuse a file that is not there, which a driver would make just because it was asked."""
-    file = dialects.get(url.get_backend_name()).file(url)
+    file, *_ = dialects.get(url.get_backend_name()).files(url) or (None,)
     if file is not None and not os.path.exists(file):
         raise ConfigurationError(
             f"there is no file {file}; name the database with --url or OQRON_URL, "

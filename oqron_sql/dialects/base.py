@@ -195,10 +195,6 @@ class Dialect:
         """Whether the database lives in one connection, which everybody then has to share."""
         return False
 
-    def file(self, url: URL) -> str | None:
-        """Return the file that `url` names, where a database is one."""
-        return None
-
     def prepare(self, engine: Engine) -> None:
         """Set up an engine that was created here; never called for a host's engine."""
 
@@ -273,7 +269,7 @@ class Dialect:
     # -- waking others -------------------------------------------------------------------------
 
     def files(self, url: URL) -> Sequence[str]:
-        """Return the files of which one changes with every commit, where they can be looked at."""
+        """Return the files of which one changes with every commit, the database itself first."""
         return ()
 
     def notify(self, conn: Connection, channel: str, payload: str) -> None:

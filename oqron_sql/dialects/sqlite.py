@@ -93,10 +93,6 @@ class SQLite(Upserting):
         name = url.database or ":memory:"
         return ":memory:" in name or url.query.get("mode") == "memory"
 
-    def file(self, url: URL) -> str | None:
-        uri = (url.database or "").startswith("file:")
-        return None if uri or self.in_memory(url) else url.database
-
     def prepare(self, engine: Engine) -> None:
         @event.listens_for(engine, "connect")
         def configure(dbapi_connection: Any, record: Any) -> None:
