@@ -23,6 +23,7 @@ from oqron_sql.cli.database import (
 from oqron_sql.cli.job_views import print_job, print_jobs
 from oqron_sql.cli.messages import plural
 from oqron_sql.contract import Job, JobState, SearchFilter, SearchResult
+from oqron_sql.contract.checks import check_name
 from oqron_sql.errors import JobNotFound
 
 app = typer.Typer(help="Look at single jobs, and change them.", no_args_is_help=True)
@@ -54,7 +55,10 @@ def list_(
     """List jobs, the newest first, without their payloads. Exit status: 1 for an unknown queue."""
 
     async def work(store: AsyncSQLStore) -> SearchResult:
-        wanted = SearchFilter(queue_name=queue, states=tuple(state or ()), name=name)
+        # A search takes an empty name for all queues.
+        wanted = SearchFilter(
+            queue_name=check_name("queue", queue), states=tuple(state or ()), name=name
+        )
         found = await store.search_jobs(wanted, offset, offset + limit)
         if not found.total:
             await refuse_unknown(store, queue)

@@ -32,6 +32,11 @@ class Operator:
     url: str
     run_here: Callable[..., Outcome]
 
+    @property
+    def blocking_url(self) -> str:
+        """The URL for whoever cannot await."""
+        return self.url.replace("+asyncpg", "+psycopg")
+
     def run(self, *arguments: str) -> Outcome:
         return self.run_here(*arguments, "--url", self.url)
 
@@ -44,7 +49,7 @@ class Operator:
         """Return a store whose clock is so far behind, connected."""
         clock = Clock()
         clock.advance(-ago)
-        store = SQLStore(self.url.replace("asyncpg", "psycopg"), clock=clock)
+        store = SQLStore(self.blocking_url, clock=clock)
         store.connect()
         return store
 

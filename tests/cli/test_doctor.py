@@ -109,7 +109,7 @@ def test_what_holds_vacuum_and_purge_back_is_found(
     monkeypatch.setattr(sqlite_health, "LARGE_LOG", 1)
     for health in (postgresql_health, mysql_health):
         monkeypatch.setattr(health, "CROWDED", 0)
-    engine = sa.create_engine(operator.url.replace("asyncpg", "psycopg"))
+    engine = sa.create_engine(operator.blocking_url)
     with engine.connect() as conn:
         conn.exec_driver_sql("INSERT INTO oqron_pauses VALUES ('q', 'committed')")
         conn.commit()

@@ -41,15 +41,15 @@ def test_jobs_are_listed_without_what_they_carry(operator: Operator) -> None:
     )
 
 
-def test_a_job_is_shown_with_all_it_carries(operator: Operator) -> None:
-    ids = operator.fill()
-    completed = operator.read("jobs", "show", HOSTILE, ids["completed"])
+def test_a_job_is_shown_with_all_it_carries(sqlite_operator: Operator) -> None:
+    ids = sqlite_operator.fill()
+    completed = sqlite_operator.read("jobs", "show", HOSTILE, ids["completed"])
     assert (completed["data"], completed["returnvalue"]) == ({"to": SECRET}, {"sent": SECRET})
     assert completed["opts"]["attempts"] == 1
-    delayed = operator.read("jobs", "show", HOSTILE, ids["delayed"])
+    delayed = sqlite_operator.read("jobs", "show", HOSTILE, ids["delayed"])
     assert delayed["opts"]["delay"] == 86_400
     assert datetime.fromisoformat(delayed["delay_until"]).utcoffset() == timedelta(0)
-    said = operator.run("jobs", "show", HOSTILE, ids["failed"]).said
+    said = sqlite_operator.run("jobs", "show", HOSTILE, ids["failed"]).said
     assert SECRET in said
     assert "    at all\n" in said
     assert "\x1b" not in said
@@ -85,17 +85,17 @@ def test_jobs_are_changed_and_those_that_cannot_be_are_told(operator: Operator) 
     assert [line.partition(": ")[0] for line in outcome.errors.splitlines()] == ["oqron-sql"] * 2
 
 
-def test_all_are_retried_and_promoted(operator: Operator) -> None:
-    operator.fill()
-    assert operator.run("jobs", "retry", HOSTILE, "--all").said == "1 job retried.\n"
-    assert operator.run("jobs", "promote", HOSTILE, "--all").said == "1 job promoted.\n"
-    (queue,) = operator.read("queues")
+def test_all_are_retried_and_promoted(sqlite_operator: Operator) -> None:
+    sqlite_operator.fill()
+    assert sqlite_operator.run("jobs", "retry", HOSTILE, "--all").said == "1 job retried.\n"
+    assert sqlite_operator.run("jobs", "promote", HOSTILE, "--all").said == "1 job promoted.\n"
+    (queue,) = sqlite_operator.read("queues")
     assert queue["counts"] == {**COUNTS, "waiting": 3, "failed": 0, "delayed": 0}
 
 
-def test_a_paused_queue_hands_out_nothing(operator: Operator) -> None:
-    operator.fill()
-    with operator.store() as store:
+def test_a_paused_queue_hands_out_nothing(sqlite_operator: Operator) -> None:
+    sqlite_operator.fill()
+    with sqlite_operator.store() as store:
 
         def fetches(name: str | None = None) -> bool:
             job = store.fetch_next_job(HOSTILE, "worker-2", LEASE, FetchOptions(job_name=name))
@@ -105,32 +105,32 @@ def test_a_paused_queue_hands_out_nothing(operator: Operator) -> None:
             return job is not None
 
         paused = {"queue": HOSTILE, "paused": True, "paused_names": []}
-        assert operator.read("pause", HOSTILE) == paused
-        assert operator.read("pause", HOSTILE) == paused
+        assert sqlite_operator.read("pause", HOSTILE) == paused
+        assert sqlite_operator.read("pause", HOSTILE) == paused
         assert not fetches()
-        named = operator.read("pause", HOSTILE, "--name", "welcome [red]")
+        named = sqlite_operator.read("pause", HOSTILE, "--name", "welcome [red]")
         assert named == {**paused, "paused_names": ["welcome [red]"]}
-        assert not operator.read("resume", HOSTILE)["paused"]
+        assert not sqlite_operator.read("resume", HOSTILE)["paused"]
         assert not fetches()
-        said = operator.run("resume", HOSTILE, "--name", "welcome [red]").said
+        said = sqlite_operator.run("resume", HOSTILE, "--name", "welcome [red]").said
         assert said == f"Queue {HOSTILE!r} is not paused.\n"
         assert fetches()
 
 
-def test_old_jobs_are_cleaned(operator: Operator) -> None:
-    operator.fill(ago=timedelta(days=8))
-    operator.fill()
+def test_old_jobs_are_cleaned(sqlite_operator: Operator) -> None:
+    sqlite_operator.fill(ago=timedelta(days=8))
+    sqlite_operator.fill()
 
     def clean(*arguments: str) -> int:
-        made: int = operator.read("clean", HOSTILE, *arguments)["deleted"]
+        made: int = sqlite_operator.read("clean", HOSTILE, *arguments)["deleted"]
         return made
 
     assert clean("--state", "completed", "--older-than", "9 days") == 0
     both = ("--state", "completed", "--state", "failed", "--older-than")
     assert clean(*both, "7 days", "--limit", "1") == 1
     assert clean(*both, "7d") == 1
-    assert operator.read("queues")[0]["counts"]["failed"] == 1
-    said = operator.run("clean", HOSTILE, *both, "0s").said
+    assert sqlite_operator.read("queues")[0]["counts"]["failed"] == 1
+    said = sqlite_operator.run("clean", HOSTILE, *both, "0s").said
     assert said == f"Deleted 2 jobs of queue {HOSTILE!r}.\n"
 
 
