@@ -22,6 +22,7 @@ from oqron_sql.contract.events import ErrorHandler, StoreEvent
 from oqron_sql.contract.model import Job, JobState, Metrics
 from oqron_sql.engines import (
     AwaitingBind,
+    Pooler,
     awaiting_source,
 )
 from oqron_sql.errors import OqronError
@@ -72,13 +73,14 @@ class AsyncSQLStore(BaseStore):
         prefix: str = DEFAULT_PREFIX,
         schema: str | None = None,
         migrate: migrate.Mode = "auto",
+        pooler: Pooler | None = None,
         clock: Clock | None = None,
         metrics: Metrics | None = None,
         max_payload: int = MAX_BYTES,
         on_event_error: ErrorHandler | None = None,
     ) -> None:
         super().__init__(
-            awaiting_source(bind),
+            awaiting_source(bind, pooler),
             prefix=prefix,
             schema=schema,
             migrate=migrate,

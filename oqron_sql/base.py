@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import random
 import weakref
@@ -52,6 +53,7 @@ class BaseStore:
         """Return the same store on another source."""
         twin = object.__new__(type(self))
         twin._migrate = "off"
+        source = dataclasses.replace(source, pooler=self._shell.source.pooler)
         twin._shell = Shell(source, self._shell.settings, self._shell.subscribers)
         twin._open()
         if source.engine is not None:
@@ -85,6 +87,7 @@ class BaseStore:
         shell.closed = None
 
         def connect(tx: Tx) -> None:
+            tx.dialect.check_pooler(tx.conn, shell.source.pooler)
             tx.dialect.check_server(tx.conn)
 
         try:

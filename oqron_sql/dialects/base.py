@@ -39,6 +39,8 @@ from sqlalchemy import types as sqltypes
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.types import TypeEngine
 
+from oqron_sql.errors import ConfigurationError
+
 Values = Mapping[str, Any]
 Changes = Mapping[str, ColumnElement[Any]]
 Rows = Sequence[Sequence[Any]]
@@ -161,6 +163,16 @@ class Dialect:
         """Return keywords for the engine that is created from `url`."""
         return {}
 
+    def pooled_options(self, url: URL) -> dict[str, Any]:
+        """Return keywords for the driver where a pooler lends connections for a transaction each.
+
+        Raises:
+            ConfigurationError: nothing is known of that.
+        """
+        raise ConfigurationError(
+            f"nothing is known of a pooler in front of {url.get_backend_name()}; leave `pooler` out"
+        )
+
     def in_memory(self, url: URL) -> bool:
         """Whether the database lives in one connection, which everybody then has to share."""
         return False
@@ -206,6 +218,14 @@ class Dialect:
 
         Raises:
             UnsupportedDatabase: they cannot keep the store's promises; says what to do.
+        """
+
+    def check_pooler(self, conn: Connection, pooler: str | None) -> None:
+        """Compare what was said of a pooler with what there is.
+
+        Raises:
+            UnsupportedDatabase: there is one of which nothing was said, or the driver is not set up
+                for it.
         """
 
     def is_transient(self, error: DBAPIError) -> bool:

@@ -34,6 +34,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, TIMESTAMP, insert
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.types import TypeEngine
 
+from oqron_sql.dialects import pooling
 from oqron_sql.dialects.base import (
     POOL_SIZE,
     Claim,
@@ -83,6 +84,12 @@ class PostgreSQL(Upserting):
     def autocommitting(self, conn: Connection) -> Iterator[None]:
         with switched(conn, _set_autocommit):
             yield
+
+    def pooled_options(self, url: URL) -> dict[str, Any]:
+        return pooling.options(url)
+
+    def check_pooler(self, conn: Connection, pooler: str | None) -> None:
+        pooling.check(conn, pooler)
 
     def begin(self, conn: Connection) -> None:
         if not self.in_transaction(conn):  # a host's "begin" hook was first
