@@ -49,6 +49,13 @@ def portable(session: nox.Session) -> None:
 
 
 @nox.session
+def pooler(session: nox.Session) -> None:
+    """The contract behind pgbouncer, which gives every transaction another connection."""
+    install(session)
+    session.run("pytest", "-p", "tests.hosts.pooled", "tests/contract", *session.posargs)
+
+
+@nox.session
 def races(session: nox.Session) -> None:
     """Nothing is handed out twice and no limit is exceeded, whoever else is at work."""
     install(session)

@@ -21,7 +21,7 @@ from oqron_sql.contract.clock import Clock
 from oqron_sql.contract.codec import MAX_BYTES
 from oqron_sql.contract.events import ErrorHandler, StoreEvent
 from oqron_sql.contract.model import Job, JobState, Metrics
-from oqron_sql.engines import AwaitingBind, awaiting_source, twin_source
+from oqron_sql.engines import AwaitingBind, Pooler, awaiting_source, twin_source
 from oqron_sql.errors import OqronError
 from oqron_sql.gathering import Entry, Gathering
 from oqron_sql.home import Home
@@ -73,6 +73,7 @@ class AsyncSQLStore(BaseStore):
         prefix: str = DEFAULT_PREFIX,
         schema: str | None = None,
         migrate: migrate.Mode = "auto",
+        pooler: Pooler | None = None,
         clock: Clock | None = None,
         metrics: Metrics | None = None,
         max_payload: int = MAX_BYTES,
@@ -80,7 +81,7 @@ class AsyncSQLStore(BaseStore):
         push: bool = True,
     ) -> None:
         super().__init__(
-            awaiting_source(bind),
+            awaiting_source(bind, pooler),
             prefix=prefix,
             schema=schema,
             migrate=migrate,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import random
 import weakref
@@ -39,6 +40,8 @@ class BaseStore:
         on_event_error: ErrorHandler | None,
         push: bool,
     ) -> None:
+        # Behind a pooler that lends a connection for a transaction, nobody can listen.
+        push = push and source.pooler != "transaction"
         notifier = Notifier(source, f"{schema or ''}.{prefix}", push=push)
         settings = Settings(
             tables=tables(prefix, schema),
@@ -55,6 +58,7 @@ class BaseStore:
     def _share(self, source: Source) -> Self:
         """Return the same store on another source."""
         shell = self._shell
+        source = dataclasses.replace(source, pooler=shell.source.pooler)
         return self._twin(Shell(source, shell.settings, shell.subscribers, shell.notifier))
 
     def _twin(self, shell: Shell) -> Self:
@@ -108,6 +112,7 @@ class BaseStore:
         shell.closed = None
 
         def connect(tx: Tx) -> None:
+            tx.dialect.check_pooler(tx.conn, shell.source.pooler)
             tx.dialect.check_server(tx.conn)
 
         try:

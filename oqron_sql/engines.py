@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from sqlalchemy import URL, Connection, Engine, create_engine, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, UnboundExecutionError
@@ -27,6 +27,7 @@ from oqron_sql.errors import ConfigurationError
 DEFAULT_URL = "sqlite:///oqron.db"
 
 Hop = Literal["none", "greenlet", "thread"]
+Pooler = Literal["transaction", "session"]
 BlockingBind = str | URL | Engine | sessionmaker[Any] | Connection | Session | scoped_session[Any]
 AwaitingBind = (
     BlockingBind
@@ -45,7 +46,8 @@ class Source:
 
     With an `engine` every operation is a transaction of its own; else `join` returns the connection
     of the host's transaction. `hop` is how an event loop is kept free meanwhile. When one
-    connection is `shared` by all, operations take turns.
+    connection is `shared` by all, operations take turns. Behind a `pooler` of transactions a
+    connection keeps nothing in between: no lock, and no LISTEN.
     """
 
     dialect: Dialect
@@ -54,9 +56,10 @@ class Source:
     join: Callable[[], Connection] | None = None
     owned: AsyncEngine | Engine | None = None
     shared: bool = False
+    pooler: Pooler | None = None
 
 
-def blocking_source(bind: BlockingBind | None) -> Source:
+def blocking_source(bind: BlockingBind | None, pooler: Pooler | None = None) -> Source:
     """Return the source that `bind` is for a blocking store.
 
     Raises:
@@ -72,11 +75,11 @@ def blocking_source(bind: BlockingBind | None) -> Source:
             raise ConfigurationError(
                 f"the driver of {_shown(url)} can only be awaited; use AsyncSQLStore, or {other}"
             )
-        return _own(url, "none")
-    return _hosts(bind, "none")
+        return _own(url, "none", pooler)
+    return _behind(_hosts(bind, "none"), pooler)
 
 
-def awaiting_source(bind: AwaitingBind | None) -> Source:
+def awaiting_source(bind: AwaitingBind | None, pooler: Pooler | None = None) -> Source:
     """Return the source that `bind` is for an awaiting store.
 
     Raises:
@@ -84,7 +87,11 @@ def awaiting_source(bind: AwaitingBind | None) -> Source:
     """
     if bind is None or isinstance(bind, str | URL):
         url = read_url(bind)
-        return _own(url, "greenlet" if _awaited(url, asked=True) else "thread")
+        return _own(url, "greenlet" if _awaited(url, asked=True) else "thread", pooler)
+    return _behind(_awaited_hosts(bind), pooler)
+
+
+def _awaited_hosts(bind: Any) -> Source:
     if isinstance(bind, AsyncEngine):
         return _hosts(bind.sync_engine, "greenlet")
     if isinstance(bind, AsyncConnection):
@@ -107,7 +114,7 @@ def twin_source(source: Source) -> Source | None:
     if source.hop != "greenlet":  # threads may share an engine
         return dataclasses.replace(source, owned=None)
     if source.owned is not None:
-        return _own(source.engine.url, source.hop)
+        return _own(source.engine.url, source.hop, source.pooler)
     # The host's engine may have been made by other means than a URL; its pool knows how.
     host = source.engine
     made = Engine(
@@ -117,11 +124,20 @@ def twin_source(source: Source) -> Source | None:
     return dataclasses.replace(source, engine=engine, owned=AsyncEngine(made))
 
 
-def _own(url: URL, hop: Hop) -> Source:
+def _behind(source: Source, pooler: Pooler | None) -> Source:
+    if pooler not in (None, *get_args(Pooler)):
+        raise ConfigurationError(f'pooler={pooler!r} must be "transaction", "session" or left out')
+    return dataclasses.replace(source, pooler=pooler)
+
+
+def _own(url: URL, hop: Hop, pooler: Pooler | None) -> Source:
     """Create an engine; it is the store's to close."""
     dialect = dialects.get(url.get_backend_name())
     # Statements in error messages are fine, the values in them are not.
     options = {"hide_parameters": True, **dialect.engine_options(url)}
+    if pooler == "transaction":
+        given = options.get("connect_args", {})
+        options["connect_args"] = {**given, **dialect.pooled_options(url)}
     try:
         made: AsyncEngine | Engine = (
             create_async_engine(url, **options)
@@ -136,7 +152,8 @@ def _own(url: URL, hop: Hop) -> Source:
         ) from None
     engine = made.sync_engine if isinstance(made, AsyncEngine) else made
     dialect.prepare(engine)
-    return Source(dialect, hop, engine=engine, owned=made, shared=_is_shared(engine))
+    source = Source(dialect, hop, engine=engine, owned=made, shared=_is_shared(engine))
+    return _behind(source, pooler)
 
 
 def _hosts(bind: Any, hop: Hop) -> Source:

@@ -19,6 +19,7 @@ from oqron_sql.contract.model import JobState, Metrics
 from oqron_sql.contract.store import Store
 from oqron_sql.engines import (
     BlockingBind,
+    Pooler,
     blocking_source,
 )
 from oqron_sql.queries import (
@@ -56,9 +57,10 @@ class SQLStore(BaseStore):
     host commits. What was given open is never closed here, nor are its settings changed.
 
     `migrate` says what `connect` does about the tables: bring them to head ("auto"), only look
-    ("check"), nothing ("off"). `max_payload` is in bytes of JSON. `push` lets
-    PostgreSQL's NOTIFY wake those who wait in other processes; behind a pooler of transactions turn
-    it off, and they look once a second. Only tests pass a `clock`.
+    ("check"), nothing ("off"). `pooler` says that there is one in front of the database, and what
+    it lends a connection for: "transaction" or "session". `max_payload` is in bytes of JSON. `push`
+    lets PostgreSQL's NOTIFY wake those who wait in other processes, except behind a pooler of
+    transactions; without it they look once a second. Only tests pass a `clock`.
 
     Raises:
         ConfigurationError: `bind` is nothing a blocking store can use.
@@ -72,6 +74,7 @@ class SQLStore(BaseStore):
         prefix: str = DEFAULT_PREFIX,
         schema: str | None = None,
         migrate: migrate.Mode = "auto",
+        pooler: Pooler | None = None,
         clock: Clock | None = None,
         metrics: Metrics | None = None,
         max_payload: int = MAX_BYTES,
@@ -79,7 +82,7 @@ class SQLStore(BaseStore):
         push: bool = True,
     ) -> None:
         super().__init__(
-            blocking_source(bind),
+            blocking_source(bind, pooler),
             prefix=prefix,
             schema=schema,
             migrate=migrate,

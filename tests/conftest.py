@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from oqron_sql.testing import StoreHarness
 from tests.adapter_backends import ADAPTER_BACKENDS, WHEN_ASKED
 from tests.backends import BACKENDS, Backends
-from tests.servers import Missing, Server
+from tests.servers import Missing, Server, pgbouncer
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -56,6 +56,22 @@ def postgresql(backends: Backends) -> Server:
     """The session's PostgreSQL."""
     with installed():
         return backends.server("postgresql")
+
+
+@pytest.fixture(scope="session")
+def poolers(backends: Backends) -> Iterator[Callable[[str], Server]]:
+    """Start poolers in front of the session's PostgreSQL, one for each mode."""
+    started: dict[str, Server] = {}
+    with contextlib.ExitStack() as stack:
+
+        def start(mode: str) -> Server:
+            if mode not in started:
+                with installed():
+                    pooler = pgbouncer(backends.server("postgresql"), mode)
+                    started[mode] = stack.enter_context(pooler)
+            return started[mode]
+
+        yield start
 
 
 @pytest.fixture

@@ -265,6 +265,40 @@ class Valkey(Redis):
     program = "valkey-server"
 
 
+class PgBouncer(Server):
+    """A pooler in front of a PostgreSQL, with fewer connections than its clients have."""
+
+    schemes: ClassVar = PostgreSQL.schemes
+    database = user = account = "postgres"
+    stop_signal = signal.SIGTERM
+
+    def prepare(self) -> None:
+        upstream = self.settings.pop("upstream")
+        settings = {
+            "listen_addr": "127.0.0.1",
+            "listen_port": str(self.port),
+            "unix_socket_dir": "",
+            "auth_type": "any",
+            "default_pool_size": "5",
+            "max_client_conn": "200",
+            **self.settings,
+        }
+        written = [f"{name} = {value}" for name, value in settings.items()]
+        databases = f"[databases]\n* = host=127.0.0.1 port={upstream} user=postgres\n"
+        text = "\n".join([databases, "[pgbouncer]", *written, ""])
+        (self.folder / "pgbouncer.ini").write_text(text)
+
+    def command(self) -> list[str]:
+        return self.run_as_owner(_find("pgbouncer"), str(self.folder / "pgbouncer.ini"))
+
+    def answers(self) -> bool:
+        try:
+            socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+        except OSError:
+            return False
+        return True
+
+
 @contextlib.contextmanager
 def running(kind: type[Server], settings: Mapping[str, str] | None) -> Iterator[Server]:
     """Prepare and start a server; it is gone afterwards."""
@@ -317,6 +351,16 @@ def valkey(settings: Mapping[str, str] | None = None) -> contextlib.AbstractCont
     """
     _find(Valkey.program)
     return running(Valkey, settings)
+
+
+def pgbouncer(server: Server, mode: str) -> contextlib.AbstractContextManager[Server]:
+    """Return a context with a pooler of `mode` in front of a PostgreSQL.
+
+    Raises:
+        Missing: it is not installed.
+    """
+    _find("pgbouncer")
+    return running(PgBouncer, {"upstream": str(server.port), "pool_mode": mode})
 
 
 STARTERS: dict[str, Callable[[], contextlib.AbstractContextManager[Server]]] = {

@@ -42,6 +42,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.types import TypeEngine
 
 from oqron_sql.dialects.examining import Examination
+from oqron_sql.errors import ConfigurationError
 
 Values = Mapping[str, Any]
 Changes = Mapping[str, ColumnElement[Any]]
@@ -191,6 +192,16 @@ class Dialect:
         """Return keywords for the engine that is created from `url`."""
         return {}
 
+    def pooled_options(self, url: URL) -> dict[str, Any]:
+        """Return keywords for the driver where a pooler lends connections for a transaction each.
+
+        Raises:
+            ConfigurationError: nothing is known of that.
+        """
+        raise ConfigurationError(
+            f"nothing is known of a pooler in front of {url.get_backend_name()}; leave `pooler` out"
+        )
+
     def in_memory(self, url: URL) -> bool:
         """Whether the database lives in one connection, which everybody then has to share."""
         return False
@@ -242,6 +253,14 @@ class Dialect:
         """Tell the server's version, its settings that matter, and what is wrong; reads alone."""
         version = ".".join(map(str, conn.dialect.server_version_info or ()))
         return Examination(f"{conn.dialect.name} {version}".strip())
+
+    def check_pooler(self, conn: Connection, pooler: str | None) -> None:
+        """Compare what was said of a pooler with what there is.
+
+        Raises:
+            UnsupportedDatabase: there is one of which nothing was said, or the driver is not set up
+                for it.
+        """
 
     def is_transient(self, error: DBAPIError) -> bool:
         """Whether the transaction was rolled back and may simply be tried again."""

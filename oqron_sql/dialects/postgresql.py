@@ -38,7 +38,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.types import TypeEngine
 from sqlalchemy.util import await_only
 
-from oqron_sql.dialects import postgresql_health
+from oqron_sql.dialects import pooling, postgresql_health
 from oqron_sql.dialects.base import (
     POOL_SIZE,
     Claim,
@@ -92,6 +92,12 @@ class PostgreSQL(Upserting):
     def autocommitting(self, conn: Connection) -> Iterator[None]:
         with switched(conn, _set_autocommit):
             yield
+
+    def pooled_options(self, url: URL) -> dict[str, Any]:
+        return pooling.options(url)
+
+    def check_pooler(self, conn: Connection, pooler: str | None) -> None:
+        pooling.check(conn, pooler)
 
     def begin(self, conn: Connection) -> None:
         if not self.in_transaction(conn):  # a host's "begin" hook was first

@@ -112,7 +112,7 @@ class Host:
     def __init__(
         self,
         backend: Backend,
-        url: str,
+        url: str | sa.URL,
         *,
         begin: str | None = None,
         connect: str | None = None,
