@@ -10,7 +10,9 @@ from benchmarks.questions import (
     save_mariadb,
     save_postgresql,
     save_sqlite,
+    worker_care,
     worker_postgresql,
+    worker_sqlite,
 )
 
 QUESTIONS: dict[str, Question] = {
@@ -23,6 +25,8 @@ QUESTIONS: dict[str, Question] = {
         save_sqlite.QUESTION,
         save_mariadb.QUESTION,
         worker_postgresql.QUESTION,
+        worker_sqlite.QUESTION,
+        worker_care.QUESTION,
     )
 }
 
