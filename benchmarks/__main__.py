@@ -12,7 +12,7 @@ from benchmarks.databases import databases
 from benchmarks.machine import machine, packages
 from benchmarks.questions import QUESTIONS, chosen
 from benchmarks.report import as_json, show
-from benchmarks.rounds import judge, measure
+from benchmarks.rounds import judge, judge_bounds, measure
 
 QUICK_SHARE = 10
 
@@ -40,6 +40,7 @@ def main() -> None:
         show(question, samples, verdicts)
         answers.append(as_json(question, server, samples, verdicts))
         missed += sum(verdict.met is False for verdict in verdicts)
+        missed += sum(not met for *_, met in judge_bounds(question, samples))
         if args.json:  # after each question, so that a later failure loses nothing
             result = {
                 "machine": machine(),

@@ -34,6 +34,15 @@ class Comparison:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Bound:
+    """That a figure of `run` should be at most `most`."""
+
+    run: str
+    figure: str
+    most: float
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Question:
     """One question to the stopwatch; in every round each run is made once, in this order."""
 
@@ -41,7 +50,8 @@ class Question:
     title: str
     family: Family
     runs: tuple[Run, ...]
-    comparisons: tuple[Comparison, ...]
+    comparisons: tuple[Comparison, ...] = ()
+    bounds: tuple[Bound, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -63,7 +73,8 @@ class Sample:
 
     `seconds` is the measured window. Of a drain it runs from the start of the first handler to the
     start of the last; `settled_seconds` to the moment the last finish was on disk. Processor times
-    cover the whole of the work, `other_cores` is what everybody else used meanwhile.
+    cover the whole of the work, `other_cores` is what everybody else used meanwhile. `figures` are
+    what else a run was made for, by names that say the unit.
     """
 
     jobs: int
@@ -72,6 +83,7 @@ class Sample:
     server_cpu: float | None
     other_cores: float
     settled_seconds: float | None = None
+    figures: dict[str, float] = dataclasses.field(default_factory=dict)
 
     @property
     def rate(self) -> float:

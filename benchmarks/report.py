@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.plan import Question, Sample
-from benchmarks.rounds import Samples, Verdict
+from benchmarks.rounds import Samples, Verdict, judge_bounds
 
 
 def as_json(question: Question, server: str, samples: Samples, verdicts: Iterable[Verdict]) -> Any:
@@ -76,7 +76,16 @@ def show(question: Question, samples: Samples, verdicts: Iterable[Verdict]) -> N
             "-" if target is None else f"{target:.1f}",
             {None: "-", True: "[green]yes[/]", False: "[red]no[/]"}[verdict.met],
         )
-    console.print(pairs)
+    if question.comparisons:
+        console.print(pairs)
+    figures = Table()
+    for heading in ("run", "figure", "median", "at most", "met"):
+        figures.add_column(heading, justify="left" if heading in ("run", "figure") else "right")
+    for bound, figure, met in judge_bounds(question, samples):
+        word = "[green]yes[/]" if met else "[red]no[/]"
+        figures.add_row(bound.run, bound.figure, f"{figure:,.2f}", f"{bound.most:,.2f}", word)
+    if question.bounds:
+        console.print(figures)
 
 
 def _median(samples: list[Sample]) -> dict[str, float | None]:

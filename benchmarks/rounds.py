@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 
 from benchmarks.databases import Databases
-from benchmarks.plan import Comparison, Question, Run, Sample, Task
+from benchmarks.plan import Bound, Comparison, Question, Run, Sample, Task
 
 RETRIES = 4
 Samples = dict[str, list[Sample]]
@@ -86,6 +86,15 @@ def make(run: Run, where: Databases, share: int = 1, profile: str | None = None)
 def judge(question: Question, samples: Samples) -> list[Verdict]:
     """Return the verdict on every comparison."""
     return [_judge(comparison, samples) for comparison in question.comparisons]
+
+
+def judge_bounds(question: Question, samples: Samples) -> list[tuple[Bound, float, bool]]:
+    """Return the median of each figure that has a bound, and whether that was kept."""
+    found = [
+        (bound, statistics.median(sample.figures[bound.figure] for sample in samples[bound.run]))
+        for bound in question.bounds
+    ]
+    return [(bound, figure, figure <= bound.most) for bound, figure in found]
 
 
 def _judge(comparison: Comparison, samples: Samples) -> Verdict:

@@ -12,7 +12,9 @@ from benchmarks.questions import (
     save_postgresql,
     save_sqlite,
     wake_redis,
+    worker_care,
     worker_postgresql,
+    worker_sqlite,
 )
 
 QUESTIONS: dict[str, Question] = {
@@ -27,6 +29,8 @@ QUESTIONS: dict[str, Question] = {
         save_mariadb.QUESTION,
         wake_redis.QUESTION,
         worker_postgresql.QUESTION,
+        worker_sqlite.QUESTION,
+        worker_care.QUESTION,
     )
 }
 

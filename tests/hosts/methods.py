@@ -81,8 +81,11 @@ READING: dict[str, Call] = {
     "search_jobs": lambda s, _: s.search_jobs(SearchFilter(queue_name=QUEUE)),
     "get_metrics": lambda s, _: s.get_metrics(QUEUE, "hour", LONG_AGO, SOME_DAY),
     "aggregate_metrics": lambda s, _: s.aggregate_metrics(),  # none is old enough
+    "remove_expired": lambda s, _: s.remove_expired(QUEUE),  # none either
+    "get_outlook": lambda s, _: s.get_outlook(QUEUE),
+    "check_locks": lambda s, d: s.check_locks(QUEUE, [d.active]),
 }
-FINDING_NOTHING = {"get_group_active_count", "aggregate_metrics"}
+FINDING_NOTHING = {"get_group_active_count", "aggregate_metrics", "remove_expired"}
 
 LIMITED = FetchOptions(
     group_concurrency=2, max_active=9, rate_limit=RateLimit(max=9, duration=MINUTE)
@@ -122,7 +125,7 @@ RETURNING_NOTHING = {
 
 METHODS = READING | WRITING
 # These are no operations on the database.
-OTHERS = {"connect", "disconnect", "subscribe", "unsubscribe", "publish"}
+OTHERS = {"connect", "disconnect", "subscribe", "unsubscribe", "has_subscribers", "publish"}
 
 
 def declared() -> set[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -26,7 +27,7 @@ from tests.migrations.conftest import Connect
 from tests.migrations.starters import PROCESSES
 from tests.migrations.targets import Target
 
-ROUNDS = 20
+ROUNDS = int(os.environ.get("OQRON_ROUNDS", "5"))  # 20 in the session that is run by hand
 # The version table is the first change, and its row is the last of each revision, which makes so
 # many tables and indexes.
 MADE = (8 + 15, 6 + 10, 1 + 2)

@@ -13,6 +13,15 @@ from tests.conftest import installed
 from tests.plans.stage import KINDS, UNKNOWING, Database
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let one process have all tests of a database: loading it is what takes long."""
+    for item in items:
+        if item.path.parent == Path(__file__).parent and isinstance(item, pytest.Function):
+            given = getattr(item, "callspec", None)
+            kind = given.params.get("database", "") if given else ""
+            item.add_marker(pytest.mark.xdist_group(f"plans {kind}"))
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     chosen = metafunc.config.getoption("backend") or list(BACKENDS)
     used = [backend for backend in map(BACKENDS.__getitem__, chosen) if not backend.in_memory]
