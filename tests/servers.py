@@ -49,7 +49,7 @@ class Server(ABC):
         if os.geteuid() == 0:
             account = _account(self.account)
             os.chown(self.folder, account.pw_uid, account.pw_gid)
-        self.port = _free_port()
+        self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
         self._watchdog: subprocess.Popen[bytes] | None = None
 
@@ -337,7 +337,7 @@ def _run(command: list[str]) -> None:
         raise RuntimeError(f"{command[0]} failed: {said}")
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
