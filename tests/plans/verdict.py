@@ -3,14 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Protocol
 
-from tests.plans.operations import Operation
 from tests.plans.plan import PRIMARY, Seen
 
 # What may be spent: on each operation, on each job it changes, on each row it reads besides. A
 # changed job is found, and has entries in up to a dozen indexes; a block is 8 kB of PostgreSQL's, a
 # step one instruction of SQLite's virtual machine.
 ALLOWED = {"rows": (20, 5, 2), "blocks": (50, 60, 2), "steps": (500, 350, 70)}
+
+
+class Operation(Protocol):
+    """What an operation may cost, as `operations.Operation` describes it."""
+
+    @property
+    def changes(self) -> int: ...
+
+    @property
+    def reads(self) -> int: ...
+
+    @property
+    def by(self) -> tuple[str, ...]: ...
+
+    @property
+    def sorts(self) -> bool: ...
+
+    @property
+    def unknowing(self) -> int | None: ...
+
+    @property
+    def whole_on(self) -> tuple[str, ...]: ...
 
 
 def problems(operation: Operation, seen: Seen, kind: str) -> Iterator[str]:
