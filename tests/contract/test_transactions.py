@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
 
-from oqron_sql import AsyncSQLStore, new_job
+from oqron_sql import AsyncSQLStore, JobState, new_job
 from oqron_sql.adapters.async_sql import AsyncSQLAdapters
 from oqron_sql.adapters.sql import SQLAdapters
 from oqron_sql.contract.adapters import BrokerCounts
@@ -119,7 +119,7 @@ async def test_a_store_has_them_too(backend: str, url: str) -> None:
             with pytest.raises(ConfigurationError, match="already"):
                 async with tx.transaction():
                     pass
-        assert (await store.get_job_counts("q"))["waiting"] == 1
+        assert (await store.get_job_counts("q"))[JobState.WAITING] == 1
         assert await adapters.storage.count("things") == 1
 
 
