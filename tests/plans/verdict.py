@@ -36,6 +36,28 @@ class Operation(Protocol):
 ALLOWED = {"rows": (20, 5, 2), "blocks": (50, 60, 2), "steps": (500, 350, 70)}
 
 
+class Operation(Protocol):
+    """What an operation may cost, as `operations.Operation` describes it."""
+
+    @property
+    def changes(self) -> int: ...
+
+    @property
+    def reads(self) -> int: ...
+
+    @property
+    def by(self) -> tuple[str, ...]: ...
+
+    @property
+    def sorts(self) -> bool: ...
+
+    @property
+    def unknowing(self) -> int | None: ...
+
+    @property
+    def whole_on(self) -> tuple[str, ...]: ...
+
+
 def problems(operation: Operation, seen: Seen, kind: str) -> Iterator[str]:
     """Say what is wrong where the statistics are as usual."""
     yield from _wrong_ways(operation, seen, kind)
