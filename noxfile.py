@@ -73,7 +73,7 @@ def plans(session: nox.Session) -> None:
 def migrations(session: nox.Session) -> None:
     """What the revisions make is what the code expects, up, down and by many at once."""
     install(session)
-    session.run("pytest", "tests/migrations", *session.posargs)
+    session.run("pytest", "tests/migrations", *session.posargs, env={"OQRON_ROUNDS": "20"})
 
 
 @nox.session
