@@ -8,28 +8,6 @@ from typing import Protocol
 from tests.plans.plan import PRIMARY, Seen
 
 
-class Operation(Protocol):
-    """What an operation of the store or of an adapter may cost; see `operations.Operation`."""
-
-    @property
-    def changes(self) -> int: ...
-
-    @property
-    def reads(self) -> int: ...
-
-    @property
-    def by(self) -> tuple[str, ...]: ...
-
-    @property
-    def sorts(self) -> bool: ...
-
-    @property
-    def unknowing(self) -> int | None: ...
-
-    @property
-    def whole_on(self) -> tuple[str, ...]: ...
-
-
 # What may be spent: on each operation, on each job it changes, on each row it reads besides. A
 # changed job is found, and has entries in up to a dozen indexes; a block is 8 kB of PostgreSQL's, a
 # step one instruction of SQLite's virtual machine.
