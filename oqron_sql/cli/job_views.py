@@ -22,7 +22,7 @@ PRIVATE = frozenset(
     {"data", "returnvalue", "logs", "stacktrace", "attempt_logs", "opts", "deduplication_key"}
 )
 REASON_LENGTH = 60
-HEADINGS = ("id", "name", "state", "attempts", "created", "since", "worker", "reason")
+HEADINGS = ("id", "name", "state", "attempts", "since", "worker", "reason")
 
 
 def print_jobs(found: SearchResult, *, as_json: bool) -> None:
@@ -46,7 +46,7 @@ def _row(job: Job) -> list[str | int]:
         JobState.ACTIVE: job.processed_at,
         JobState.COMPLETED: job.completed_at,
         JobState.FAILED: job.failed_at,
-    }.get(job.state)
+    }.get(job.state, job.created_at)
     when = f"until {show_instant(job.delay_until)}" if job.delay_until else show_instant(since)
     reason = next(iter((job.failed_reason or "").splitlines()), "")
     return [
@@ -54,7 +54,6 @@ def _row(job: Job) -> list[str | int]:
         job.name,
         f"{job.state}{' (cancelled)' if job.cancelled_at else ''}",
         f"{job.attempts_made} of {job.opts.attempts}",
-        show_instant(job.created_at),
         when,
         job.locked_by or "",
         reason if len(reason) <= REASON_LENGTH else reason[: REASON_LENGTH - 1] + "…",

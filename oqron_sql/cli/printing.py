@@ -8,11 +8,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
 WIDE = 1000
+ID_LENGTH = 36
 Cell = str | int
 
 
@@ -40,7 +41,10 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[Cell]]) -> Table:
     made = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for i, heading in enumerate(headings):
         numeric = bool(rows) and all(isinstance(row[i], int) for row in rows)
-        made.add_column(heading, justify="right" if numeric else "left", overflow="fold")
+        # What comes first is to be copied; an id is not folded while anything else can be.
+        least = min(ID_LENGTH, max((len(str(row[i])) for row in rows), default=0)) if i == 0 else 1
+        justify: JustifyMethod = "right" if numeric else "left"
+        made.add_column(heading, justify=justify, overflow="fold", min_width=least)
     for row in rows:
         made.add_row(*(Text(f"{c:,}" if isinstance(c, int) else printable(c)) for c in row))
     return made

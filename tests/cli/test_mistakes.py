@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import signal
+import socket
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import RunHere
+from tests.cli.conftest import PATIENCE, RunHere, Start
 from tests.cli.operating import HOSTILE, Operator, Outcome
 from tests.servers import Server
 
@@ -118,6 +120,19 @@ def test_a_database_that_is_missing_is_told(run_here: RunHere, postgresql: Serve
     outcome = run_here("queues", "--url", url)
     refused(outcome, 'database "nowhere" does not exist')
     assert "s3cret" not in outcome.errors
+
+
+def test_a_server_that_never_answers_can_be_left(start: Start) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"postgresql+asyncpg://me:s3cret@127.0.0.1:{silent.getsockname()[1]}/db"
+        command = start("doctor", OQRON_URL=url)
+        silent.settimeout(PATIENCE)
+        connection, _ = silent.accept()
+        command.process.send_signal(signal.SIGINT)
+        assert command.wait() == 130, command.said
+        connection.close()
+    assert "Traceback" not in command.said
+    assert "s3cret" not in command.said
 
 
 class Terminal(io.StringIO):
