@@ -110,7 +110,7 @@ class RedisBackend:
 
     def __init__(self, server: Any, options: Options) -> None:
         try:
-            import oqron_sql.redis as redis
+            from oqron_sql import redis
         except ImportError as error:
             raise ConfigurationError(f"the Redis adapters cannot be used: {error}") from error
         self._redis: Any = redis

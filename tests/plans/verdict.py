@@ -7,7 +7,6 @@ from typing import Protocol
 
 from tests.plans.plan import PRIMARY, Seen
 
-
 # What may be spent: on each operation, on each job it changes, on each row it reads besides. A
 # changed job is found, and has entries in up to a dozen indexes; a block is 8 kB of PostgreSQL's, a
 # step one instruction of SQLite's virtual machine.
