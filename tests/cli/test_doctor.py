@@ -9,10 +9,12 @@ import pytest
 import sqlalchemy as sa
 
 from oqron_sql import JobOptions, new_job
-from oqron_sql.dialects import mysql_health, postgresql_health, sqlite_health
+from oqron_sql.dialects import Dialect, mysql_health, postgresql_health, sqlite_health
 from oqron_sql.dialects.sqlite import SQLite
 from oqron_sql.errors import UnsupportedDatabase
+from tests.cli.conftest import RunHere
 from tests.cli.operating import HOSTILE, SECRET, Operator
+from tests.servers import Server
 
 VERSIONS = {"sqlite": "SQLite 3.", "pg-asyncpg": "PostgreSQL ", "maria-pymysql": "MariaDB "}
 TEST_SERVERS_RISK_IT = {
@@ -123,3 +125,27 @@ def test_what_holds_vacuum_and_purge_back_is_found(
         assert "has had its transaction open for" in said
         assert "connections are in use" in said
     assert ("dead tuples to 0 live ones" in said) == (operated == "pg-asyncpg")
+
+
+def test_a_database_that_nobody_knows_tells_its_version(
+    sqlite_operator: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(SQLite, "examine", Dialect.examine)
+    report = sqlite_operator.read("doctor")
+    assert report["server"].startswith("sqlite 3.")
+    assert report["settings"] == {}
+
+
+def test_what_an_application_may_not_see_is_left_out(run_here: RunHere, mariadb: Server) -> None:
+    engine = sa.create_engine(mariadb.url("pymysql"))
+    with engine.connect() as conn:
+        conn.exec_driver_sql("CREATE USER IF NOT EXISTS modest@'127.0.0.1'")
+        conn.exec_driver_sql(
+            "GRANT SELECT, CREATE TEMPORARY TABLES ON test.* TO modest@'127.0.0.1'"
+        )
+    engine.dispose()
+    url = mariadb.url("pymysql").replace("root@", "modest@")
+    outcome = run_here("doctor", "--url", url, "--prefix", "absent_")
+    assert (outcome.status, outcome.errors) == (1, "")
+    assert "oldest transaction = not told without the right PROCESS" in outcome.said
+    assert "WRONG: tables: are missing" in outcome.said

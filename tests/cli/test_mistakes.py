@@ -99,9 +99,11 @@ def test_no_file_is_made_by_looking_for_it(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("command", ["doctor", "queues", "migrate upgrade"])
-@pytest.mark.parametrize("driver", ["postgresql+asyncpg", "mysql+pymysql"])
-def test_a_server_that_is_gone_is_told(run_here: RunHere, driver: str, command: str) -> None:
+@pytest.mark.parametrize(
+    ("command", "driver"),
+    [("doctor", "postgresql+asyncpg"), ("migrate upgrade", "mysql+pymysql")],
+)
+def test_a_server_that_is_gone_is_told(run_here: RunHere, command: str, driver: str) -> None:
     outcome = run_here(*command.split(), "--url", f"{driver}://me:s3cret@127.0.0.1:1/db")
     refused(outcome, "oqron-sql: the database did not complete connect: ")
     assert outcome.errors.count("\n") == 1
