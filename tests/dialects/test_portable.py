@@ -15,8 +15,7 @@ ROOT = Path(__file__).parents[2]
 SELECTION = (
     "each_job_is_handed_out_once or no_group_passes or saves_of_one_key or conditional_updates or "
     "many_are_promoted or obliterating_and_fetching or a_worker_s_life or "
-    "ids_are_claimed_once_each or what_ran_out or publishing_and_acknowledging or "
-    "changes_of_one_document or one_of_a_hundred or every_query_is_answered or all_or_nothing"
+    "ids_are_claimed_once_each or publishing_and_acknowledging or one_of_a_hundred_takes"
 )
 
 
