@@ -7,6 +7,8 @@ from typing import Protocol
 
 from tests.plans.plan import PRIMARY, Seen
 
+# Looked up by the job, whatever the operation.
+BESIDE = ("history", "retention")
 # What may be spent: on each operation, on each job it changes, on each row it reads besides. A
 # changed job is found, and has entries in up to a dozen indexes; a block is 8 kB of PostgreSQL's, a
 # step one instruction of SQLite's virtual machine.
@@ -55,7 +57,9 @@ def _wrong_ways(operation: Operation, seen: Seen, kind: str) -> Iterator[str]:
     for way in ways:
         if way.whole and kind not in operation.whole_on:
             yield f"it reads all of {way.table}, by {way.index}"
-        elif way.table != "history" and not way.whole and way.index not in (PRIMARY, *operation.by):
+        elif (
+            way.table not in BESIDE and not way.whole and way.index not in (PRIMARY, *operation.by)
+        ):
             yield f"it goes by {way.index}"
     # A condition that cannot hold needs no access at all.
     if ways and operation.by and not {way.index for way in ways} & set(operation.by):

@@ -142,7 +142,7 @@ async def test_ended_jobs_are_retried_and_delayed_ones_promoted(store: AsyncStor
         found = await queue.get(jobs[number].id)
         assert found is not None
         assert (found.state, found.attempts_made, found.returnvalue) == (WAITING, 0, None)
-        assert (found.failed_reason, found.stacktrace, found.completed_at) == (None, [], None)
+        assert (found.failed_reason, found.stacktrace, found.completed_at) == (None, (), None)
     assert await queue.retry() == 2
     with pytest.raises(InvalidJobState, match="'waiting', expected 'completed' or 'failed'"):
         await queue.retry(jobs[0].id)
