@@ -33,7 +33,9 @@ class Attempt(Context[Any]):
     def __init__(
         self, job: Job, notebook: Notebook, entry: Entry, asked_at: float, lease: float
     ) -> None:
-        super().__init__(job, notebook)
+        self.job = job  # here, and not by the class above: this is made for every job
+        self.stop = None
+        self._notebook = notebook
         self.entry = entry
         self.asked_at = self.seen_at = asked_at
         self.lease_end = asked_at + lease

@@ -9,7 +9,7 @@ from oqron_sql.contract import AsyncStore
 from oqron_sql.runtime.floor import Floor
 from oqron_sql.runtime.plan import Plan
 
-HORIZON = 0.05
+HORIZON = 0.1
 """How many seconds of work may be leased ahead, at the pace of the last moments."""
 MOST = 1000
 
@@ -68,7 +68,7 @@ class Fetcher:
     def _wanted(self) -> int:
         floor = self._floor
         ahead = self._ahead()
-        floor.few = ahead // 2
+        floor.few = ahead * 3 // 4  # so early that the next batch comes before this one is done
         if len(floor.ready) > floor.few:
             return 0
         wanted = int(floor.free * floor.per_call) + ahead - len(floor.ready)

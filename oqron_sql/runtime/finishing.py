@@ -14,6 +14,8 @@ from oqron_sql.runtime.notes import Notebook
 logger = logging.getLogger("oqron_sql")
 
 TIMEOUT = 30.0
+MOST = 250
+"""How many ends one statement records: of more, PostgreSQL may think that it is most of a table."""
 End = tuple[Attempt, Outcome]
 
 
@@ -55,9 +57,11 @@ class Finisher:
         """Record what has gathered, as soon as there is something."""
         await self._gathered.wait()
         self._gathered.clear()
-        ends, self._ends = self._ends, []
+        ends, self._ends = self._ends[:MOST], self._ends[MOST:]
         if not ends:
             return
+        if self._ends:
+            self._gathered.set()
         try:
             async with asyncio.timeout(TIMEOUT):
                 await self._notebook.write()

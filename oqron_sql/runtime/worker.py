@@ -28,7 +28,7 @@ class Worker:
     `concurrency` handlers run at a time. `lease` is how long a job is ours before it has to be
     extended, and so about how long a job waits whose worker was killed; after `max_lost` such
     losses it fails. `limits` are those of a fetch: rate, concurrency per group and of the queue,
-    newest first. Up to `prefetch` jobs are leased ahead of need, and no more than a twentieth of a
+    newest first. Up to `prefetch` jobs are leased ahead of need, and no more than a tenth of a
     second's work. `poll` bounds how long a job can wait that nobody told of. `waking` tells of jobs
     that other processes add; by default the store does, if it can.
 
@@ -48,7 +48,7 @@ class Worker:
         concurrency: int = 10,
         lease: Span = 30,
         limits: FetchOptions = ANY,
-        prefetch: int = 500,
+        prefetch: int = 1000,
         poll: Span = 1,
         max_lost: int = 3,
         grace: Span | None = None,
