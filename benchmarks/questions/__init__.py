@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from benchmarks.plan import Question
 from benchmarks.questions import (
+    adapters_postgresql,
     drain_mariadb,
     drain_postgresql,
     drain_sqlite,
@@ -21,6 +22,7 @@ QUESTIONS: dict[str, Question] = {
         save_postgresql.QUESTION,
         save_sqlite.QUESTION,
         save_mariadb.QUESTION,
+        adapters_postgresql.QUESTION,
     )
 }
 
