@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from benchmarks.plan import Question
 from benchmarks.questions import (
+    adapters_postgresql,
     drain_mariadb,
     drain_postgresql,
     drain_redis,
@@ -31,6 +32,7 @@ QUESTIONS: dict[str, Question] = {
         worker_postgresql.QUESTION,
         worker_sqlite.QUESTION,
         worker_care.QUESTION,
+        adapters_postgresql.QUESTION,
     )
 }
 
