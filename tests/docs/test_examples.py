@@ -11,6 +11,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,13 @@ import pytest
 from tests.backends import Backends
 from tests.conftest import installed
 from tests.docs.markdown import PAGES, Block, blocks, name
+from tests.servers import Server
 
+# Whom an example means, and the fixture that is somebody like that.
+SERVERS = {
+    "me@localhost:6432/shop": "pooler",
+    "me@localhost/shop": "postgresql",
+}
 _FILE = re.compile(r"^# (?P<path>[\w/]+\.py)$")
 
 
@@ -48,8 +55,15 @@ def script(examples: list[Block]) -> str:
     return "\n".join(lines) + "\n"
 
 
+@pytest.fixture
+def pooler(poolers: Callable[[str], Server]) -> Server:
+    return poolers("transaction")
+
+
 @pytest.mark.parametrize("page", [page for page in PAGES if python_blocks(page)], ids=name)
-def test_examples_run(page: Path, tmp_path: Path, backends: Backends) -> None:
+def test_examples_run(
+    page: Path, tmp_path: Path, backends: Backends, request: pytest.FixtureRequest
+) -> None:
     examples = []
     for block in python_blocks(page):
         if file := _FILE.match(block.lines[0]):
@@ -62,9 +76,14 @@ def test_examples_run(page: Path, tmp_path: Path, backends: Backends) -> None:
     if list(tmp_path.rglob("test_*.py")):
         run(tmp_path, "-m", "pytest", "-q", "-o", "asyncio_mode=auto", ".")
     program = tmp_path / f"{page.name}.py"
-    program.write_text(script(examples))
+    text = script(examples)
+    for printed, fixture in SERVERS.items():
+        if printed in text:
+            server: Server = request.getfixturevalue(fixture)
+            text = text.replace(printed, server.url("psycopg").partition("://")[2])
+    program.write_text(text)
     environment = {}
-    if "REDIS_URL" in program.read_text():
+    if "REDIS_URL" in text:
         with installed():
             environment["REDIS_URL"] = backends.server("redis").url("redis")
     run(tmp_path, "-W", "error", program.name, **environment)

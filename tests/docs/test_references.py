@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from oqron_sql.dialects import Dialect
+from oqron_sql.schema.tables import tables
 from tests.backends import BACKENDS
 from tests.docs.markdown import PAGES, ROOT, anchors, inline_code, links, name, prose
 
-FOLDERS = ("oqron_sql/", "tests/", "migrations/", "docs/", "benchmarks/", ".ci/")
+FOLDERS = ("oqron_sql/", "examples/", "tests/", "migrations/", "docs/", "benchmarks/", ".ci/")
 _PATH = re.compile(r"^\.?[\w/.\-]+$")
 
 
@@ -47,6 +48,11 @@ def test_the_guide_for_dialects_has_every_question() -> None:
     guide = ROOT / "docs/guides/write-a-dialect.md"
     questions = {question for question in vars(Dialect) if not question.startswith("_")}
     assert questions <= {*inline_code(guide)}
+
+
+def test_the_guide_for_hosts_has_every_column_of_a_job() -> None:
+    columns = tables().jobs.columns.keys()
+    assert set(columns) <= {*inline_code(ROOT / "docs/guides/embed.md")}
 
 
 def test_the_readme_names_every_driver_that_is_tested() -> None:
