@@ -99,13 +99,16 @@ ADAPTER_BACKENDS: dict[str, Callable[[Backends], AdapterHarness]] = {
     "memory-isolated": lambda _: Isolated(MemoryHarness()),
     "redis": lambda backends: RedisHarness(backends.server("redis")),
     "redis-isolated": lambda backends: Isolated(RedisHarness(backends.server("redis"))),
-    "sqlite-isolated": lambda backends: Isolated(SQLAdapterHarness(backends, name="sqlite-thread")),
     **{
         name: partial(SQLAdapterHarness, name=name)
         for name, backend in BACKENDS.items()
         if not backend.in_memory
     },
 }
+if "sqlite-thread" in BACKENDS:  # which a plugin may have put others in the place of
+    ADAPTER_BACKENDS["sqlite-isolated"] = lambda backends: Isolated(
+        SQLAdapterHarness(backends, name="sqlite-thread")
+    )
 # The kit runs on them if they are asked for: by default one blocking and one awaited driver of each
 # database are enough, for the bodies are the same and the store's kit runs on all.
 WHEN_ASKED = frozenset({"pg-psycopg", "maria-pymysql-thread"})
