@@ -95,10 +95,12 @@ class AsyncSQLStore(BaseStore):
 
     def _open(self) -> None:
         source = self._shell.source
-        workers = 1 if source.dialect.exclusive or source.shared else 10
+        # Coroutines that share a connection, or the transaction on it, wait for each other; so do
+        # threads, of which one that nobody waits for any more may still be at work.
+        one = source.shared or source.join is not None
+        workers = 1 if one or source.dialect.exclusive else 10
         self._threads = ThreadPoolExecutor(workers, "oqron_sql") if source.hop == "thread" else None
-        # Coroutines would share the transaction of a database that is one connection.
-        self._turn = asyncio.Lock() if source.shared else contextlib.nullcontext()
+        self._turn = asyncio.Lock() if one else contextlib.nullcontext()
         self._home = Home(source.engine) if source.engine and source.hop == "greenlet" else None
         self._gatherings: Gatherings = weakref.WeakKeyDictionary()
 
@@ -125,7 +127,10 @@ class AsyncSQLStore(BaseStore):
             except BaseException:
                 await twin._see_through(transaction.rollback)
                 raise
-            await twin._see_through(transaction.commit)
+            else:
+                await twin._see_through(transaction.commit)
+            finally:
+                twin._end_threads()
 
     def twin(self) -> Self | None:
         """Return this store for the event loop of another thread; None if it cannot be shared."""
@@ -201,9 +206,12 @@ class AsyncSQLStore(BaseStore):
             await owned.dispose(close=self._home is None or self._home.is_here())
         elif owned is not None:
             await self._hop(owned.dispose)
+        self._end_threads()
+
+    def _end_threads(self) -> None:
         if self._threads is not None:
             self._threads.shutdown(wait=False)
-            self._open()  # for what is called on a closed store, and for connecting again
+            self._open()  # for what is called when it is over, and for connecting again
 
     async def __aenter__(self) -> Self:
         await self.connect()

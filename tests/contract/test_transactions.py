@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
@@ -18,6 +19,7 @@ from oqron_sql.adapters.async_sql import AsyncSQLAdapters
 from oqron_sql.adapters.sql import SQLAdapters
 from oqron_sql.contract.adapters import BrokerCounts
 from oqron_sql.errors import ConfigurationError, StoreClosed, StoreUnavailable
+from oqron_sql.queries.tx import Tx
 from tests.backends import BACKENDS, Backends
 from tests.conftest import installed
 
@@ -92,6 +94,39 @@ async def test_a_cancelled_one_is_undone(adapters: AsyncSQLAdapters) -> None:
             await task
         inside.clear()
         assert await seen(adapters) == (0, 0, False)
+
+
+async def test_a_thread_at_work_is_waited_for(backend: str, adapters: AsyncSQLAdapters) -> None:
+    """A connection is undone, and lent again, when nobody uses it any more."""
+    if not backend.endswith("-thread"):
+        pytest.skip("its driver is awaited, and stops at once")
+    begun, go_on = threading.Event(), threading.Event()
+
+    def linger(tx: Tx) -> None:
+        begun.set()
+        assert go_on.wait(30)
+        tx.conn.scalar(sa.select(1))
+
+    async def work() -> None:
+        async with adapters.transaction() as tx:
+            await change(tx)
+            await tx.store.run(linger)
+
+    task = asyncio.create_task(work())
+    await asyncio.to_thread(begun.wait, 30)
+    task.cancel()
+    done, _ = await asyncio.wait({task}, timeout=0.2)
+    go_on.set()
+    assert not done
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert await seen(adapters) == (0, 0, False)
+
+
+async def test_many_at_once_take_turns(adapters: AsyncSQLAdapters) -> None:
+    async with adapters.transaction() as tx:
+        await asyncio.gather(*(tx.storage.save("things", f"{n}", {}) for n in range(9)))
+        assert await tx.storage.count("things") == 9
 
 
 async def test_others_go_on_meanwhile(adapters: AsyncSQLAdapters) -> None:
