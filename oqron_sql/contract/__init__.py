@@ -34,6 +34,7 @@ from oqron_sql.contract.options import (
     RateLimit,
     Repeat,
 )
+from oqron_sql.contract.schedules import Fired, Schedule
 from oqron_sql.contract.store import Store
 from oqron_sql.contract.waking import Wakeup, Waking
 
@@ -48,6 +49,7 @@ __all__ = [
     "Extension",
     "Fail",
     "FetchOptions",
+    "Fired",
     "Group",
     "Job",
     "JobOptions",
@@ -64,6 +66,7 @@ __all__ = [
     "Release",
     "Repeat",
     "Retry",
+    "Schedule",
     "SearchFilter",
     "SearchResult",
     "Settled",

@@ -10,11 +10,13 @@ import dataclasses
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Literal
-from zoneinfo import ZoneInfo
 
 from oqron_sql.contract.checks import check_count, check_duration, check_instant, check_name
+from oqron_sql.contract.cron import parse_cron, parse_zone
 from oqron_sql.errors import InvalidInput
 
+SHORTEST = timedelta(seconds=1)
+"""How close the times of a series may be."""
 PRIORITY_RANGE = range(-(2**31), 2**31)
 
 ChildPolicy = Literal["fail", "ignore", "remove"]
@@ -39,7 +41,12 @@ class Backoff:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Repeat:
-    """When to run again: a cron expression or an interval, within optional bounds."""
+    """When to run again: a cron expression or an interval, within optional bounds.
+
+    A cron expression has five fields, or six with seconds first, or is an alias such as `@daily`;
+    it is read in the time zone `tz`, by default UTC. An interval is at least a second. `start` may
+    be the first time, `end` is none any more, and `limit` is how many times in all.
+    """
 
     cron: str | None = None
     every: timedelta | None = None
@@ -52,7 +59,9 @@ class Repeat:
         if (self.cron is None) == (self.every is None):
             raise InvalidInput("repeat", self, "needs either cron or every")
         if self.every is not None:
-            check_duration("repeat.every", self.every, positive=True)
+            check_duration("repeat.every", self.every)
+            if self.every < SHORTEST:
+                raise InvalidInput("repeat.every", self.every, "must be at least a second")
         if self.limit is not None:
             check_count("repeat.limit", self.limit, least=1)
         if self.start is not None:
@@ -61,11 +70,10 @@ class Repeat:
             check_instant("repeat.end", self.end)
             if self.start is not None and self.end <= self.start:
                 raise InvalidInput("repeat.end", self.end, "must be after repeat.start")
-        if self.tz is not None:
-            try:
-                ZoneInfo(self.tz)
-            except (KeyError, ValueError, OSError):
-                raise InvalidInput("repeat.tz", self.tz, "must be a known IANA zone") from None
+        if self.cron is not None:
+            parse_cron(self.cron, self.tz)
+        elif self.tz is not None:
+            parse_zone(self.tz)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +113,8 @@ class JobOptions:
     `attempts` is the total number of tries. Lower `priority` runs first. `delay` counts from the
     moment of saving, by the store's clock; a `repeat.start` wins over it. `remove_on_complete` and
     `remove_on_fail` keep a finished job for ever (False), not at all (True), for a span of time,
-    or as one of the newest so many. `lifo` is kept for Conveyor's callers: order is the fetcher's.
+    or as one of the newest so many. `lifo` and `repeat` are kept for Conveyor's callers: order is
+    the fetcher's, and what repeats is a `Schedule`.
     """
 
     attempts: int = 1
