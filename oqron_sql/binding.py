@@ -54,13 +54,22 @@ def awaiting(
     return method
 
 
-def in_steps(self: Blocking, step: Callable[[Tx, int], int], limit: int | None = None) -> int:
-    """Run `step` with a bound, a transaction each, until it finds no more; return the sum."""
+def in_steps(
+    self: Blocking,
+    step: Callable[[Tx, int], int],
+    limit: int | None = None,
+    *,
+    most: int = STEP,
+) -> int:
+    """Run `step` until it finds no more, or for `limit`; return the sum.
+
+    It is given a bound, `most` at most, and is a transaction each time.
+    """
     total = 0
     if limit is not None:
         check_count("limit", limit)
     while limit is None or total < limit:
-        size = STEP if limit is None else min(STEP, limit - total)
+        size = most if limit is None else min(most, limit - total)
         done = self.run(lambda tx: step(tx, size))  # noqa: B023 - run before the loop goes on
         total += done
         if not done:
@@ -69,14 +78,21 @@ def in_steps(self: Blocking, step: Callable[[Tx, int], int], limit: int | None =
 
 
 async def in_awaited_steps(
-    self: Awaiting, step: Callable[[Tx, int], int], limit: int | None = None
+    self: Awaiting,
+    step: Callable[[Tx, int], int],
+    limit: int | None = None,
+    *,
+    most: int = STEP,
 ) -> int:
-    """Await `step` with a bound, a transaction each, until it finds no more; return the sum."""
+    """Await `step` until it finds no more, or for `limit`; return the sum.
+
+    It is given a bound, `most` at most, and is a transaction each time.
+    """
     total = 0
     if limit is not None:
         check_count("limit", limit)
     while limit is None or total < limit:
-        size = STEP if limit is None else min(STEP, limit - total)
+        size = most if limit is None else min(most, limit - total)
         done = await self.run(lambda tx: step(tx, size))  # noqa: B023 - run before the loop goes on
         total += done
         if not done:

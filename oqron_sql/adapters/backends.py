@@ -75,7 +75,7 @@ class SQLBackend:
             from oqron_sql.adapters import async_sql, ports
         except ImportError as error:
             raise ConfigurationError(f"the SQL adapters cannot be used: {error}") from error
-        _check("db_options", options, ports.Options.__annotations__)
+        _check("db_options", options, ["indexes", *ports.Options.__annotations__])
         self._adapters = async_sql.AsyncSQLAdapters(bind, **options)
         self.joining: Joining | None = self._adapters
 

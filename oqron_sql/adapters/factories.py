@@ -110,17 +110,20 @@ def create_adapters(
         project: whose data they are; see `isolate`.
         environment: of which environment they are.
         isolated: False for the adapters as they are, with everybody's data.
-        db_options: what else the SQL adapters take, such as `prefix` and `schema`.
+        db_options: what else the SQL adapters take, such as `prefix` and `schema`; and `indexes`,
+            the fields by namespace that documents are to be found and ordered by.
         redis_options: what else the Redis adapters take, such as `prefix`.
 
     Raises:
         ConfigurationError: the mode is unknown, or what it needs is missing or cannot be used.
         InvalidAdapter: something given lacks methods.
+        InvalidInput: `indexes` names what is no namespace or no field.
         InvalidName: `project` or `environment` is not a name.
     """
+    scope = Scope(project, environment)
+    db_options = _scoped(db_options, scope) if isolated else db_options
     places = _Places(db, redis, db_options, redis_options)
     given = {"storage": storage, "broker": broker, "lock": lock}
-    scope = Scope(project, environment)
     make = _custom(given, places) if mode == "custom" else _of_mode(mode, given, places)
 
     async def make_all(closing: contextlib.AsyncExitStack) -> Adapters:
@@ -146,6 +149,10 @@ class _Places:
                 raise ConfigurationError(f"{what} needs {name}=, a URL or what the host has open")
         return {kind: self._backend(kind) for kind in types}
 
+    def declares(self) -> bool:
+        """Whether fields of documents are declared."""
+        return bool((self._given["sql"][2] or {}).get("indexes"))
+
     def _backend(self, kind: str) -> Backend:
         if kind == "memory":
             return MemoryBackend()
@@ -153,9 +160,20 @@ class _Places:
         return (SQLBackend if kind == "sql" else RedisBackend)(bind, options or {})
 
 
+def _scoped(options: Options, scope: Scope) -> Options:
+    """Return the options of SQL adapters that are isolated, with namespaces as those get them."""
+    indexes = (options or {}).get("indexes")
+    if not isinstance(indexes, Mapping):
+        return options  # there are none, or they are refused where they are used
+    names = {scope.name("namespace", each): fields for each, fields in indexes.items()}
+    return {**(options or {}), "indexes": names}
+
+
 def _one(port: str, type: str, places: _Places) -> Opening[Any]:
     _check(f"{port} adapter type", type, get_args(Type))
     kind = "sql" if type == "postgres" else type
+    if port != "storage" and places.declares():
+        raise ConfigurationError(f"a {port} has no documents: leave `indexes` out of db_options=")
     backend = places.backends(f"a {port} adapter of type {type!r}", [kind])[kind]
 
     async def make(closing: contextlib.AsyncExitStack) -> Any:

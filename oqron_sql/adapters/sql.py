@@ -28,6 +28,7 @@ from oqron_sql.queries import (
     holding,
     listing,
     locks,
+    pruning,
     publishing,
 )
 from oqron_sql.queries.fields import declare
@@ -122,8 +123,8 @@ class SQLStorage(_Port):
 
     def prune(self, namespace: str, before: datetime) -> int:
         """Delete the documents whose record time is earlier than `before`; return how many."""
-        step = partial(documents.prune_step, namespace=namespace, before=before)
-        return in_steps(self, step)
+        step = partial(pruning.prune_step, namespace=namespace, before=before)
+        return in_steps(self, step, most=pruning.BATCH)
 
 
 class SQLBroker(_Port):

@@ -76,7 +76,8 @@ class Claim:
     """A change to the first rows of an order, prepared once and made many times.
 
     `candidates` selects the primary key from the table itself, with conditions, order and limit;
-    `values` are set on each of its rows, and `bump` is counted up by one.
+    `values` are set on each of its rows, and `bump` is counted up by one. The rows have at least
+    the columns `returning`.
     """
 
     table: Table
@@ -531,9 +532,14 @@ def row_key(table: Table) -> Sequence[Column[Any]]:
 
 
 def seeing(claim: Claim) -> Select[Any]:
-    """Return the candidates with their columns as they will read once they are claimed."""
+    """Return the candidates with their columns as they will read once they are claimed.
+
+    What is changed, and what tells one row from others, is among them, asked for or not.
+    """
     made: list[ColumnElement[Any]] = []
-    for column in claim.returning:
+    changed = (claim.table.c[name] for name in claim.values)
+    key = primary_key(claim.table)
+    for column in dict.fromkeys((*claim.returning, key, claim.bump, *changed)):
         if column is claim.bump:
             made.append((column + 1).label(column.name))
         elif column.name in claim.values:

@@ -44,10 +44,7 @@ from oqron_sql.schema.tables import Tables
 BATCH, BATCHES = 500, 20
 HANDED_BACK, IN_TURN = 0, 1
 _ZERO = timedelta(0)
-_RETURNED = (
-    "seq", "id", "state", "priority", "turn", "place", "due", "consumer", "token", "deliveries",
-    "again_delay",
-)  # fmt: skip
+_RETURNED = ("seq", "id", "priority", "turn", "place", "deliveries")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

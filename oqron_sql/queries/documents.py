@@ -23,12 +23,11 @@ from sqlalchemy import (
 from oqron_sql.contract import codec
 from oqron_sql.contract import documents as meaning
 from oqron_sql.contract.adapters import Document
-from oqron_sql.contract.checks import check_instant, check_name, check_names
+from oqron_sql.contract.checks import check_name, check_names
 from oqron_sql.queries.fields import OUTDATED, UNMARKED, forget, unmarked, write_down
 from oqron_sql.queries.tx import INSTANT, Contended, Tx
 
 CHUNK_ROWS, CHUNK_BYTES = 500, 4 * 1024 * 1024
-STEP = 1000
 RIVALS = 20
 _ZERO = timedelta(0)
 T = TypeVar("T")
@@ -79,10 +78,8 @@ def delete_document(tx: Tx, namespace: str, id: str) -> bool:
     """Delete the document; whether there was one."""
     check_names(namespace=namespace, id=id)
     documents = tx.tables.documents
-    # Hidden from the planner, which might go by the marks.
-    plain = func.coalesce(documents.c.indexed, UNMARKED) == UNMARKED
     this = _this(documents, namespace, id)
-    if tx.conn.execute(delete(documents).where(*this, plain)).rowcount:
+    if tx.conn.execute(delete(documents).where(*this, is_plain(documents))).rowcount:
         return True
     return bulk_delete(tx, namespace, [id]) == 1
 
@@ -100,20 +97,11 @@ def bulk_delete(tx: Tx, namespace: str, ids: Sequence[str]) -> int:
     documents, n = tx.tables.documents, 0
     tx.begin()
     for chunk in _chunks(sorted(set(ids))):
-        n += _delete(
-            tx, _rows(tx, namespace).where(documents.c.id.in_(chunk)).order_by(documents.c.id)
+        rows = select(documents.c.seq, documents.c.indexed).where(
+            documents.c.namespace == namespace, documents.c.id.in_(chunk)
         )
+        n += delete_rows(tx, rows.order_by(documents.c.id))
     return n
-
-
-def prune_step(tx: Tx, limit: int, *, namespace: str, before: datetime) -> int:
-    """Delete up to `limit` documents whose record time is earlier than `before`."""
-    check_name("namespace", namespace)
-    check_instant("before", before)
-    documents = tx.tables.documents
-    tx.begin()
-    old = _rows(tx, namespace).where(documents.c.record_time < before)
-    return _delete(tx, old.order_by(documents.c.record_time, documents.c.seq).limit(limit))
 
 
 def increment(tx: Tx, namespace: str, id: str, field: str, by: float = 1) -> float:
@@ -161,6 +149,25 @@ def index_step(tx: Tx, limit: int, *, namespace: str) -> int:
         tx.conn.execute(marked.values(indexed=declared.mark))
         write_down(tx, namespace, declared, [(row, codec.loads(row.data)) for row in rows])
     return len(rows)
+
+
+def delete_rows(tx: Tx, query: Select[Any]) -> int:
+    """Delete the documents of `query`, which selects `seq` and `indexed`; return how many."""
+    documents, n = tx.tables.documents, 0
+    rows = tx.conn.execute(tx.dialect.lock_rows(query, skip_locked=False)).all()
+    for chunk in _chunks(rows):
+        indexed = [row.seq for row in chunk if row.indexed != UNMARKED]
+        if indexed:
+            forget(tx, indexed)
+        gone = delete(documents).where(documents.c.seq.in_([row.seq for row in chunk]))
+        n += tx.conn.execute(gone).rowcount
+    return n
+
+
+def is_plain(documents: Table) -> ColumnElement[bool]:
+    """Return that no fields of a document are written down."""
+    # Hidden from the planner, which might go by the marks.
+    return func.coalesce(documents.c.indexed, UNMARKED) == UNMARKED
 
 
 def _save_all(tx: Tx, namespace: str, texts: Mapping[str, str]) -> None:
@@ -214,18 +221,6 @@ def _insert(tx: Tx, namespace: str, id: str, text: str) -> bool:
     return True
 
 
-def _delete(tx: Tx, query: Select[Any]) -> int:
-    documents = tx.tables.documents
-    rows = tx.conn.execute(tx.dialect.lock_rows(query, skip_locked=False)).all()
-    if not rows:
-        return 0
-    indexed = [row.seq for row in rows if row.indexed != UNMARKED]
-    if indexed:
-        forget(tx, indexed)
-    gone = delete(documents).where(documents.c.seq.in_([row.seq for row in rows]))
-    return tx.conn.execute(gone).rowcount
-
-
 def _lock(tx: Tx, namespace: str, id: str) -> Any:
     return tx.conn.execute(_locked(tx, namespace, [id])).first()
 
@@ -237,12 +232,6 @@ def _locked(tx: Tx, namespace: str, ids: Iterable[str]) -> Select[Any]:
         documents.c.namespace == namespace, documents.c.id.in_(list(ids))
     )
     return tx.dialect.lock_rows(query.order_by(documents.c.id), skip_locked=False)
-
-
-def _rows(tx: Tx, namespace: str) -> Select[Any]:
-    documents = tx.tables.documents
-    columns = (documents.c.seq, documents.c.indexed)
-    return select(*columns).where(documents.c.namespace == namespace)
 
 
 def _this(documents: Table, namespace: str, id: str) -> tuple[ColumnElement[bool], ...]:

@@ -14,7 +14,7 @@ import dataclasses
 import hashlib
 import operator
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -82,9 +82,11 @@ def declare(indexes: Mapping[str, Sequence[str]] | None) -> dict[str, Declared]:
         InvalidInput: a name is refused.
     """
     declared = {}
+    if indexes is not None and not isinstance(indexes, Mapping):
+        raise InvalidInput("indexes", indexes, "must be a mapping of namespaces to lists of fields")
     for namespace, fields in (indexes or {}).items():
         check_name("namespace", namespace)
-        if isinstance(fields, str):
+        if isinstance(fields, str) or not isinstance(fields, Collection):
             raise InvalidInput("indexes", fields, "must be a list of fields for each namespace")
         for field in fields:
             if len(check_name("field", field)) > ShortKey.length:

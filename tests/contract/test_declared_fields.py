@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
+from oqron_sql.adapters import create_adapters
 from oqron_sql.adapters.sql import SQLStorage
 from oqron_sql.contract.adapters import OrderBy, Where
 from oqron_sql.memory import MemoryStorage
-from oqron_sql.queries import search
+from oqron_sql.queries import pruning, search
 from tests.backends import BACKENDS, Backends
 from tests.conftest import installed
 
@@ -140,6 +141,45 @@ def test_connecting_indexes_what_was_saved_without(url: str) -> None:
     with SQLStorage(url, indexes={SPACE: DECLARED}) as storage:
         assert storage.count(SPACE, {"a": 3}) == 2
         assert rows_of_fields(storage) == 6
+
+
+def test_pruning_goes_on_in_steps(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some of one instant in a step and some not, with and without declared fields."""
+    monkeypatch.setattr(pruning, "BATCH", 4)
+    chance, memory = random.Random(0), MemoryStorage()
+    with SQLStorage(url, indexes={SPACE: DECLARED}) as storage, SQLStorage(url) as plain:
+        for n in range(60):
+            made = {"n": n, "a": n, "createdAt": EPOCH + timedelta(days=chance.choice([1, 2, 9]))}
+            for each in (chance.choice([storage, plain]), memory):
+                each.save(SPACE, f"id-{n}", made)
+        for day in (0, 1, 2, 9, 10):
+            before = EPOCH + timedelta(days=day, milliseconds=day % 2)
+            assert storage.prune(SPACE, before) == memory.prune(SPACE, before)
+            assert storage.list(SPACE) == memory.list(SPACE)
+        assert rows_of_fields(storage) == 0
+
+
+ALL = tuple(name for name, backend in BACKENDS.items() if not backend.in_memory)
+
+
+@pytest.mark.parametrize("isolated", [True, False])
+async def test_a_factory_declares_them_as_the_storage_knows_them(
+    backend: str, backends: Backends, isolated: bool
+) -> None:
+    if backend not in ALL:
+        pytest.skip("it lives in one connection")
+    with installed():
+        url = backends.database(BACKENDS[backend]).url
+    options = {"indexes": {SPACE: DECLARED}}
+    made = create_adapters("db", db=url, db_options=options, project="a:b%", isolated=isolated)
+    async with made as adapters:
+        await adapters.storage.save(SPACE, "1", {"a": 1, "c": 1})
+        await adapters.storage.save("elsewhere", "1", {"a": 1, "c": 1})
+        assert await adapters.storage.list(SPACE, {"a": 1}) == [{"a": 1, "c": 1}]
+        written: Any = adapters.storage.base if isolated else adapters.storage  # type: ignore[attr-defined]
+        fields = await written.run(lambda tx: tx.conn.execute(tx.tables.fields.select()).all())
+    namespace = "oqron:a%3Ab%25:development:space" if isolated else SPACE
+    assert [(row.namespace, row.field, row.number) for row in fields] == [(namespace, "a", 1)]
 
 
 def rows_of_fields(storage: SQLStorage) -> int:

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from oqron_sql.queries.fields import declare
 from tests.plans.load import execute, insert
 
-BROKER, SPACE = "big", "jobs"
+BROKER, SPACE, ALIKE = "big", "jobs", "alike"
 INDEXES = {SPACE: ("status", "rank")}
 WAITING, DELAYED, CLAIMED, DOCUMENTS, STATUSES = 200_000, 20_000, 5_000, 200_000, 10
 SELDOM = 5_000  # one in so many documents has a status of its own
@@ -34,6 +34,15 @@ MESSAGES: Mapping[str, tuple[int, Columns]] = {
     ),
 }
 STATUS = f"CASE WHEN i % {SELDOM} = 0 THEN 'rare' ELSE 's' || (i % {STATUSES}) END"
+# Of one instant, and without declared fields.
+PLAIN: Columns = {
+    "namespace": f"'{ALIKE}'",
+    "id": "'id-' || i",
+    "record_time": "AT(-1000)",
+    "saved_at": "AT(-1000)",
+    "indexed": "''",
+    "data": "'{}'",
+}
 DOCUMENT: Columns = {
     "namespace": f"'{SPACE}'",
     "id": "'id-' || i",
@@ -47,6 +56,7 @@ FIELDS = """
     SELECT seq, field, namespace, CASE field WHEN 'rank' THEN seq * 7 END,
     CASE field WHEN 'status' THEN {status} END, record_time
     FROM {p}documents, (SELECT 'status' AS field UNION ALL SELECT 'rank') AS names
+    WHERE namespace = '{space}'
 """
 
 
@@ -56,5 +66,6 @@ def add_adapters(conn: Connection, prefix: str, part: int) -> None:
         of_state = {"state": f"'{state}'", "id": f"'{state}-' || i"}
         insert(conn, f"{prefix}messages", {**IDS, **of_state, **columns}, n // part)
     insert(conn, f"{prefix}documents", DOCUMENT, DOCUMENTS // part)
+    insert(conn, f"{prefix}documents", PLAIN, DOCUMENTS // 4 // part)
     status = STATUS.replace("i %", "seq %")
-    execute(conn, FIELDS.format(p=prefix, status=status))
+    execute(conn, FIELDS.format(p=prefix, status=status, space=SPACE))

@@ -6,16 +6,17 @@ import contextlib
 import dataclasses
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from oqron_sql import SQLStore
 from oqron_sql.adapters.sql import SQLAdapters
 from oqron_sql.contract.adapters import Claim, Message, OrderBy, Where
 from oqron_sql.contract.ids import new_id
-from oqron_sql.queries import claiming, documents
+from oqron_sql.queries import claiming, pruning
 from oqron_sql.queries.tx import Tx
 from oqron_sql.schema.tables import tables
-from tests.plans.adapter_load import BROKER, INDEXES, SPACE
+from tests.plans.adapter_load import ALIKE, BROKER, INDEXES, SPACE
 
 HOUR, ME = timedelta(hours=1), "me"
 Call = Callable[[SQLAdapters, list[Claim]], Any]
@@ -77,10 +78,14 @@ def save_many(adapters: SQLAdapters, _: list[Claim]) -> None:
     adapters.storage.bulk_save(SPACE, [(new_id(), {"status": "new", "rank": i}) for i in range(50)])
 
 
-def prune(adapters: SQLAdapters, _: list[Claim]) -> None:
-    old = datetime.now(UTC)
-    step = lambda tx: documents.prune_step(tx, 50, namespace=SPACE, before=old)  # noqa: E731 - as a method would
-    assert adapters.storage.run(step) == 50
+def prune(n: int, space: str) -> Call:
+    """Return the call that prunes one bounded step of a namespace that is all old."""
+
+    def call(adapters: SQLAdapters, _: list[Claim]) -> None:
+        step = partial(pruning.prune_step, limit=n, namespace=space, before=datetime.now(UTC))
+        assert adapters.storage.run(step) == n
+
+    return call
 
 
 O = Operation  # noqa: E741 - the table below is read in columns
@@ -111,7 +116,8 @@ OPERATIONS = (
       ("id",)),
     O("save 50", save_many, 150, 100, ("id",), sorts=True, unknowing=None),
     O("delete", lambda a, _: a.storage.delete(SPACE, "id-998"), 3, 2, ("id",), unknowing=5),
-    O("prune 50", prune, 150, 50, ("age",), unknowing=None),
+    O("prune 50", prune(50, SPACE), 150, 100, ("age",), unknowing=None),
+    O("prune 500 of one instant", prune(500, ALIKE), 500, 500, ("age",), unknowing=None),
     O("list 50", found(50, limit=50), 0, 50, ("age",), unknowing=None),
     O("list 50 of a status", found(50, {"status": "s3"}, limit=50), 0, 1200, ("text", "indexed")),
     O("list all of a rare status", found(2, {"status": "rare"}, limit=2), 0, 50,

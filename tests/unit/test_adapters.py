@@ -21,7 +21,7 @@ from oqron_sql.adapters import (
     create_storage_adapter,
     isolate,
 )
-from oqron_sql.errors import ConfigurationError, InvalidName
+from oqron_sql.errors import ConfigurationError, InvalidInput, InvalidName
 from oqron_sql.memory import (
     AsyncMemoryBroker,
     AsyncMemoryLock,
@@ -100,6 +100,15 @@ def test_whose_data_they_are_is_checked_at_once() -> None:
     for wrong in ({"project": ""}, {"environment": "\0"}, {"project": "x" * 255}):
         with pytest.raises(InvalidName):
             create_adapters(**wrong)  # type: ignore[arg-type]  # text, all of them
+
+
+@pytest.mark.parametrize("isolated", [True, False])
+def test_declared_fields_are_checked_at_once(isolated: bool) -> None:
+    for wrong in (["things"], {"": ["a"]}, {"things": "a"}, {"things": 5}, {"things": [""]}):
+        with pytest.raises(InvalidInput):
+            create_adapters("db", db="sqlite://", db_options={"indexes": wrong}, isolated=isolated)
+    with pytest.raises(ConfigurationError, match="a lock has no documents"):
+        create_lock_adapter("sql", db="sqlite://", db_options={"indexes": {"things": ["a"]}})
 
 
 async def test_default_is_memory_and_isolated() -> None:
