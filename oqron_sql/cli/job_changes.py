@@ -11,24 +11,10 @@ from oqron_sql.async_store import AsyncSQLStore
 from oqron_sql.cli.database import Database, refuse_unknown
 from oqron_sql.cli.messages import FAILED, plural
 from oqron_sql.cli.printing import new_console, print_json, say
-from oqron_sql.contract import AsyncStore, JobState, JobUpdate
+from oqron_sql.contract import AsyncStore
+from oqron_sql.contract.model import LIVE
 from oqron_sql.errors import InvalidJobState, JobNotFound
-
-ENDED = (JobState.COMPLETED, JobState.FAILED)
-AS_DUE: JobUpdate = {"state": JobState.WAITING, "delay_until": None}
-AS_NEW: JobUpdate = {
-    **AS_DUE,
-    "attempts_made": 0,
-    "progress": 0,
-    "returnvalue": None,
-    "failed_reason": None,
-    "stacktrace": [],
-    "processed_at": None,
-    "completed_at": None,
-    "failed_at": None,
-    "cancelled_at": None,
-    "discarded": False,
-}
+from oqron_sql.runtime import Queue
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -58,10 +44,10 @@ def retry(queue: str, job_ids: Sequence[str] | None) -> Change:
     """Let jobs that have ended, or every failed one, wait again."""
 
     async def one(store: AsyncStore, job_id: str) -> None:
-        await store.update_job(queue, job_id, AS_NEW, expected_state=ENDED)
+        await Queue(queue, store).retry(job_id)
 
     async def every(store: AsyncStore) -> int:
-        return await store.retry_jobs(queue, JobState.FAILED)
+        return await Queue(queue, store).retry()
 
     return _each(queue, job_ids, one) if job_ids is not None else _all(queue, every)
 
@@ -70,22 +56,21 @@ def promote(queue: str, job_ids: Sequence[str] | None) -> Change:
     """Let delayed jobs, or every one, wait now."""
 
     async def one(store: AsyncStore, job_id: str) -> None:
-        await store.update_job(queue, job_id, AS_DUE, expected_state=JobState.DELAYED)
+        await Queue(queue, store).promote(job_id)
 
     async def every(store: AsyncStore) -> int:
-        return await store.promote_jobs(queue)
+        return await Queue(queue, store).promote()
 
     return _each(queue, job_ids, one) if job_ids is not None else _all(queue, every)
 
 
 def cancel(queue: str, job_ids: Sequence[str]) -> Change:
-    """Mark active jobs as cancelled."""
+    """Stop jobs that run, fail those that have not begun."""
 
     async def one(store: AsyncStore, job_id: str) -> None:
-        if not await store.cancel_job(queue, job_id):
+        if not await Queue(queue, store).cancel(job_id):
             job = await store.get_job(queue, job_id)
-            state = "unknown" if job is None else job.state
-            raise InvalidJobState(job_id, state, [JobState.ACTIVE])
+            raise InvalidJobState(job_id, "unknown" if job is None else job.state, sorted(LIVE))
 
     return _each(queue, job_ids, one)
 

@@ -115,9 +115,9 @@ def cancel(
     schema: Schema = None,
     as_json: AsJson = False,
 ) -> None:
-    """Ask the workers of active jobs to stop them; others can be removed.
+    """Stop jobs that run, and let those that have not begun fail.
 
-    Exit status: 1 if one of them is not there or not active.
+    Exit status: 1 if one of them is not there or has ended.
     """
     change = job_changes.cancel(queue, job_ids)
     job_changes.run(Database(url, prefix, schema), change, "cancelled", as_json=as_json)

@@ -13,7 +13,7 @@ from oqron_sql.cli.database import DEFAULT_PREFIX, AsJson, Database, Prefix, Sch
 from oqron_sql.cli.messages import FAILED
 from oqron_sql.cli.printing import new_console, print_json, say
 from oqron_sql.errors import SchemaOutOfDate
-from oqron_sql.schema.revisions import directory
+from oqron_sql.schema.revisions import HEAD, age, directory
 
 app = typer.Typer(
     help="Make and upgrade the tables, or look at their revision.", no_args_is_help=True
@@ -79,11 +79,19 @@ def check(
 
 @app.command()
 def sql(
+    since: Annotated[
+        str | None,
+        typer.Option("--from", help="The revision that the tables have. Default: none are there."),
+    ] = None,
     url: Url = None,
     prefix: Prefix = DEFAULT_PREFIX,
     schema: Schema = None,
 ) -> None:
-    """Print the SQL that makes the tables; no database is asked, the URL tells which kind it is."""
+    """Print the SQL that makes or upgrades the tables; no database is asked.
+
+    The URL tells for which kind of database it is.
+    """
+    age(since)  # refuses what is no revision
     # Alembic takes a second to import, and no other command needs it.
     from alembic import command
     from alembic.config import Config
@@ -92,7 +100,7 @@ def sql(
     config = Config(output_buffer=script)
     config.set_main_option("script_location", str(directory()).replace("%", "%%"))
     config.attributes.update(url=Database(url).address, prefix=prefix, schema=schema)
-    command.upgrade(config, "head", sql=True)
+    command.upgrade(config, f"{since}:{HEAD}" if since else HEAD, sql=True)
     print(script.getvalue(), end="")
 
 

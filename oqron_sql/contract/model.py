@@ -106,6 +106,7 @@ class JobUpdate(TypedDict, total=False):
     data: Any
     state: JobState
     attempts_made: int
+    lost_count: int
     progress: float
     returnvalue: Any
     failed_reason: str | None

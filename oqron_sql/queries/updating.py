@@ -184,7 +184,7 @@ def _column(name: str, value: Any, limit: int) -> dict[str, Any]:
         return {"data": codec.dumps(value, limit)}
     if name == "children_ids":
         return {name: dump_ids(value) if value else None}
-    if name in ("attempts_made", "pending_children_count"):
+    if name in ("attempts_made", "lost_count", "pending_children_count"):
         return {name: check_count(name, value)}
     if name == "discarded":
         return {name: bool(value)}

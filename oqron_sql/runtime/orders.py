@@ -49,6 +49,7 @@ AS_DUE: JobUpdate = {"state": JobState.WAITING, "delay_until": None}
 AS_NEW: JobUpdate = {
     **AS_DUE,
     "attempts_made": 0,
+    "lost_count": 0,
     "progress": 0,
     "returnvalue": None,
     "failed_reason": None,

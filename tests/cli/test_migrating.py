@@ -60,6 +60,20 @@ def test_the_sql_is_what_makes_the_tables(run_here: RunHere, tmp_path: Path) -> 
     assert run_here(*checked).status == 0
 
 
+def test_the_sql_may_begin_where_the_tables_are(run_here: RunHere, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'old.db'}"
+    assert run_here("migrate", "upgrade", "--url", url, "--to", "oqron0001").status == 0
+    written = run_here("migrate", "sql", "--url", url, "--from", "oqron0001")
+    assert "CREATE TABLE oqron_jobs" not in written.said
+    with sqlite3.connect(tmp_path / "old.db") as conn:
+        conn.executescript(written.said)
+    conn.close()
+    assert run_here("migrate", "check", "--url", url).status == 0
+    unknown = run_here("migrate", "sql", "--url", url, "--from", "nowhere")
+    assert (unknown.status, unknown.said) == (2, "")
+    assert "there is no revision 'nowhere'" in unknown.errors
+
+
 def test_the_sql_needs_no_server_and_tells_no_password(run_here: RunHere) -> None:
     url = "postgresql+asyncpg://me:s3%25cret@127.0.0.1:1/db"
     written = run_here("migrate", "sql", "--url", url, "--schema", "jobs")

@@ -64,10 +64,12 @@ def test_jobs_are_changed_and_those_that_cannot_be_are_told(operator: Operator) 
 
     assert change("retry", ids["failed"], ids["completed"]) == (2, [])
     assert change("retry", ids["failed"], "unknown", status=1) == (0, [ids["failed"], "unknown"])
-    assert change("cancel", ids["active"]) == (1, [])
-    assert change("cancel", ids["waiting"], status=1) == (0, [ids["waiting"]])
     assert change("promote", ids["delayed"]) == (1, [])
     assert change("promote", ids["delayed"], ids["waiting"], status=1)[0] == 0
+    assert change("cancel", ids["active"], ids["delayed"]) == (2, [])
+    refused = [ids["delayed"], "unknown"]
+    assert change("cancel", *refused, status=1) == (0, refused)
+    assert change("retry", ids["delayed"]) == (1, [])
     assert change("promote", "--all") == (0, [])
     assert change("retry", "--all") == (0, [])
     assert change("remove", ids["waiting"], "unknown", status=1) == (1, ["unknown"])
@@ -80,7 +82,7 @@ def test_jobs_are_changed_and_those_that_cannot_be_are_told(operator: Operator) 
         assert cancelled.cancelled_at is not None
         assert store.get_job(HOSTILE, ids["waiting"]) is None
         assert store.count_jobs(HOSTILE, JobState.WAITING) == 3
-    outcome = operator.run("jobs", "cancel", HOSTILE, ids["delayed"], "unknown")
+    outcome = operator.run("jobs", "cancel", HOSTILE, "gone", "unknown")
     assert outcome.said == "0 jobs cancelled.\n"
     assert [line.partition(": ")[0] for line in outcome.errors.splitlines()] == ["oqron-sql"] * 2
 

@@ -138,10 +138,12 @@ async def test_ended_jobs_are_retried_and_delayed_ones_promoted(store: AsyncStor
         found = await jobs[number].get()
         assert found is not None
         assert found.state is expected
+        await store.update_job(QUEUE, found.id, {"lost_count": 2})
         assert await queue.retry(jobs[number].id) == 1
         found = await queue.get(jobs[number].id)
         assert found is not None
         assert (found.state, found.attempts_made, found.returnvalue) == (WAITING, 0, None)
+        assert found.lost_count == 0
         assert (found.failed_reason, found.stacktrace, found.completed_at) == (None, (), None)
     assert await queue.retry() == 2
     with pytest.raises(InvalidJobState, match="'waiting', expected 'completed' or 'failed'"):

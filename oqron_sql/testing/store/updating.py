@@ -36,6 +36,7 @@ from oqron_sql.testing.steps import (
 EVERY_UPDATE: JobUpdate = {
     "data": {"new": [None]},
     "attempts_made": 3,
+    "lost_count": 2,
     "progress": 66.6,
     "returnvalue": "text",
     "failed_reason": "why",
@@ -102,7 +103,7 @@ async def test_updating_an_unknown_job_is_fine(store: AsyncStore) -> None:
 async def test_a_member_that_cannot_be_updated_is_refused(store: AsyncStore) -> None:
     (made,) = await save_new(store, "job")
     before = await contents(store)
-    for name in ("id", "name", "queue_name", "created_at", "lease", "lost_count", "seq", "stat"):
+    for name in ("id", "name", "queue_name", "created_at", "lease", "seq", "stat"):
         updates = {"progress": 50, name: "x"}
         with pytest.raises(InvalidInput, match=name):
             await store.update_job(QUEUE, made.id, cast(JobUpdate, updates))
