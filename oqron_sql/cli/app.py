@@ -11,6 +11,7 @@ from oqron_sql.cli import jobs, migrating
 from oqron_sql.cli.demo import demo
 from oqron_sql.cli.doctor import doctor
 from oqron_sql.cli.queues import clean, pause, queues, resume
+from oqron_sql.cli.worker import worker
 
 app = typer.Typer(
     help="Durable background jobs in the database your application already has.",
@@ -43,6 +44,7 @@ def _common(
     """Take the options that go before any command."""
 
 
+app.command()(worker)
 app.command()(queues)
 app.add_typer(jobs.app, name="jobs")
 app.command()(pause)

@@ -74,11 +74,19 @@ class Database:
             ConfigurationError: there is no such database, or its tables are of another version.
             StoreUnavailable: it cannot be reached.
         """
+        return asyncio.run(_ask(self.store(migrate=migrate, may_be_new=may_be_new), work))
+
+    def store(self, *, migrate: Mode = "check", may_be_new: bool = False) -> AsyncSQLStore:
+        """Return the store, which is not connected yet.
+
+        Raises:
+            ConfigurationError: there is no such database.
+        """
         store = AsyncSQLStore(self.address, prefix=self.prefix, schema=self.schema, migrate=migrate)
         refuse_private_memory(self.address)
         if not may_be_new:
             _refuse_missing(self.address)
-        return asyncio.run(_ask(store, work))
+        return store
 
 
 async def _ask(store: AsyncSQLStore, work: Callable[[AsyncSQLStore], Awaitable[R]]) -> R:

@@ -6,14 +6,13 @@ import asyncio
 import dataclasses
 import json
 import os
-import signal
-import sys
 from asyncio.subprocess import PIPE, Process
 from collections import deque
 from types import TracebackType
 from typing import Self
 
 from oqron_sql.cli.demo_worker import URL_VARIABLE
+from oqron_sql.cli.processes import how_it_ended, python
 from oqron_sql.contract import new_worker_id
 from oqron_sql.errors import OqronError
 
@@ -50,8 +49,7 @@ class Member:
     @property
     def how_it_died(self) -> str:
         """Return the signal or the exit status, in words."""
-        status = self.process.returncode or 0
-        return signal.Signals(-status).name if status < 0 else f"exit status {status}"
+        return how_it_ended(self.process.returncode or 0)
 
 
 class Crew:
@@ -77,7 +75,7 @@ class Crew:
         """Start one more worker."""
         worker_id = new_worker_id()
         process = await asyncio.create_subprocess_exec(
-            *_python(),
+            *python(),
             "-m",
             "oqron_sql.cli.demo_worker",
             self._queue,
@@ -131,12 +129,6 @@ class Crew:
             await member.process.wait()
             if member.listening is not None:
                 await member.listening
-
-
-def _python() -> list[str]:
-    # "-m" would put the working directory, with whatever modules lie there, before the real ones.
-    from_here = os.getcwd() in sys.path or "" in sys.path
-    return [sys.executable] if from_here else [sys.executable, "-P"]
 
 
 async def _listen(member: Member) -> None:

@@ -43,6 +43,12 @@ class Attempt(Context[Any]):
         self.running: asyncio.Task[None] | ThreadCall | None = None
         self.deadline: int | None = None
 
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What of it is logged beside the message."""
+        job = self.job
+        return {"queue": job.queue_name, "job_id": job.id, "job_name": job.name}
+
 
 def outcome_of(
     attempt: Attempt, error: BaseException, strategies: Mapping[str, Strategy]

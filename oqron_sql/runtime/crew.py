@@ -34,6 +34,8 @@ from oqron_sql.runtime.persisting import persist
 from oqron_sql.runtime.plan import Plan
 
 logger = logging.getLogger("oqron_sql")
+completions = logging.getLogger("oqron_sql.jobs")
+"""A line for each job that is completed, at the level INFO; failures are told by `logger`."""
 
 STOPPING = 5.0
 """How many seconds handlers have to end when they are told to, before they are left alone."""
@@ -175,7 +177,7 @@ class Crew:
 
     def _settled(self, ends: Sequence[End], settled: Sequence[Settled]) -> None:
         """Let go of jobs whose end is recorded, and see to what follows from it."""
-        loud = self._announcer.listened()
+        loud, told = self._announcer.listened(), completions.isEnabledFor(logging.INFO)
         for (attempt, outcome), result in zip(ends, settled, strict=True):
             self._floor.held.discard(attempt)
             if result.state is None:
@@ -187,6 +189,8 @@ class Crew:
                 self._lookout.soon.set()
             elif attempt.job.parent_id is not None and attempt.job.parent_queue_name is not None:
                 self._announcer.look_at(attempt.job.parent_queue_name, attempt.job.parent_id)
+            if told and result.state is JobState.COMPLETED:
+                completions.info("%r completed", attempt, extra=attempt.facts)
             if loud:
                 self._announce(attempt, outcome, result.state)
         if self._fetcher.came_short and self._fetcher.bounded:

@@ -249,12 +249,15 @@ class Floor:
 
     def _judge(self, attempt: Attempt, error: BaseException) -> Outcome | None:
         outcome = outcome_of(attempt, error, self._strategies)
+        facts = attempt.facts
         if attempt.stop is not None:
-            logger.warning("%r was stopped: %s", attempt, attempt.stop.value)
+            logger.warning("%r was stopped: %s", attempt, attempt.stop.value, extra=facts)
         elif isinstance(outcome, Retry):
-            logger.warning("%r failed, %s; next in %s", attempt, outcome.reason, outcome.delay)
+            reason, delay = outcome.reason, outcome.delay
+            logger.warning("%r failed, %s; next in %s", attempt, reason, delay, extra=facts)
         elif isinstance(outcome, Fail):
-            logger.error("%r failed for good, %s", attempt, outcome.reason, exc_info=error)
+            reason = outcome.reason
+            logger.error("%r failed for good, %s", attempt, reason, exc_info=error, extra=facts)
         return outcome
 
     def _cancel(self, attempt: Attempt) -> None:

@@ -40,6 +40,9 @@ class Handlers:
     def __init__(self) -> None:
         self._entries: dict[str | None, Entry] = {}
 
+    def __repr__(self) -> str:
+        return f"<Handlers of {', '.join('others' if n is None else repr(n) for n in self.names)}>"
+
     def handler(self, name: str | None = None) -> Callable[[H], H]:
         """Run jobs of that name, or of every name that has no handler, by the decorated function.
 
@@ -79,6 +82,11 @@ class Handlers:
     def find(self, name: str) -> Entry | None:
         """Return who runs jobs of that name, or None."""
         return self._entries.get(name) or self._entries.get(None)
+
+    @property
+    def names(self) -> tuple[str | None, ...]:
+        """The names of jobs that have a handler; None is for all others."""
+        return tuple(self._entries)
 
     @property
     def largest(self) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
 from collections.abc import Callable
 from typing import Self
@@ -89,6 +90,34 @@ class Worker:
         """The queue whose jobs it runs."""
         return self._plan.queue
 
+    @property
+    def handlers(self) -> Handlers:
+        """Who runs the jobs."""
+        return self._handlers
+
+    def adjust(
+        self,
+        *,
+        concurrency: int | None = None,
+        prefetch: int | None = None,
+        grace: Span | None = None,
+    ) -> None:
+        """Let it work otherwise than it was made to, before it starts; None changes nothing.
+
+        Raises:
+            InvalidInput: an argument cannot be what it is.
+            ConfigurationError: it works already.
+        """
+        self._refuse_at_work()
+        if concurrency is not None:
+            check_count("concurrency", concurrency, least=1)
+            self._plan = dataclasses.replace(self._plan, concurrency=concurrency)
+        if prefetch is not None:
+            check_count("prefetch", prefetch)
+            self._plan = dataclasses.replace(self._plan, prefetch=prefetch)
+        if grace is not None:
+            self._grace = after(grace).total_seconds()
+
     # -- what it runs --------------------------------------------------------------------------
 
     def handler(self, name: str | None = None) -> Callable[[H], H]:
@@ -154,14 +183,13 @@ class Worker:
         Raises:
             ConfigurationError: it works already.
         """
-        if self._crew is not None:
-            raise ConfigurationError(f"{self!r} works already")
+        self._refuse_at_work()
         store = awaitable(self.store)
         waking = self._waking or (store if isinstance(store, Waking) else None)
         self._closing = None
         self._crew = Crew(store, self._handlers, self._strategies, self._plan, waking)
         self._crew.start()
-        logger.info("%r works", self)
+        logger.info("%r works with %r, %d at a time", self, self._handlers, self._plan.concurrency)
 
     async def close(self, grace: Span | None = None) -> None:
         """Take no more jobs, wait for those that run, hand back those that have not begun.
@@ -191,10 +219,18 @@ class Worker:
         await self.close()
 
     def _signalled(self) -> None:
-        if self._told is not None:
-            if self._told.is_set():
-                self.hurry()
-            self._told.set()
+        if self._told is None:
+            return
+        if self._told.is_set():
+            logger.info("%r was told to stop once more: it hurries", self)
+            self.hurry()
+        else:
+            logger.info("%r was told to stop: it waits for what runs and takes no more", self)
+        self._told.set()
+
+    def _refuse_at_work(self) -> None:
+        if self._crew is not None:
+            raise ConfigurationError(f"{self!r} works already")
 
     async def _close(self, crew: Crew, grace: float | None) -> None:
         await crew.close(grace)
