@@ -41,6 +41,7 @@ from oqron_sql.queries import (
     pausing,
     retention,
     saving,
+    schedules,
     searching,
     updating,
 )
@@ -288,6 +289,13 @@ class AsyncSQLStore(BaseStore):
     list_jobs = awaiting(counting.list_jobs)
     list_queues = awaiting(overview.list_queues)
     get_next_delayed_timestamp = awaiting(delaying.get_next_delayed_timestamp)
+    put_schedule = awaiting(schedules.put_schedule)
+    get_schedule = awaiting(schedules.get_schedule)
+    list_schedules = awaiting(schedules.list_schedules)
+    pause_schedule = awaiting(schedules.pause_schedule)
+    resume_schedule = awaiting(schedules.resume_schedule)
+    remove_schedule = awaiting(schedules.remove_schedule)
+    fire_schedules = awaiting(schedules.fire_schedules)
     pause_job_name = awaiting(pausing.pause_job_name)
     resume_job_name = awaiting(pausing.resume_job_name)
     get_paused_job_names = awaiting(pausing.get_paused_job_names)

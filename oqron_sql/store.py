@@ -38,6 +38,7 @@ from oqron_sql.queries import (
     pausing,
     retention,
     saving,
+    schedules,
     searching,
     updating,
 )
@@ -204,6 +205,13 @@ class SQLStore(BaseStore):
     list_jobs = blocking(counting.list_jobs)
     list_queues = blocking(overview.list_queues)
     get_next_delayed_timestamp = blocking(delaying.get_next_delayed_timestamp)
+    put_schedule = blocking(schedules.put_schedule)
+    get_schedule = blocking(schedules.get_schedule)
+    list_schedules = blocking(schedules.list_schedules)
+    pause_schedule = blocking(schedules.pause_schedule)
+    resume_schedule = blocking(schedules.resume_schedule)
+    remove_schedule = blocking(schedules.remove_schedule)
+    fire_schedules = blocking(schedules.fire_schedules)
     pause_job_name = blocking(pausing.pause_job_name)
     resume_job_name = blocking(pausing.resume_job_name)
     get_paused_job_names = blocking(pausing.get_paused_job_names)

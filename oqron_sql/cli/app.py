@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from oqron_sql.cli import jobs, migrating
+from oqron_sql.cli import jobs, migrating, schedules
 from oqron_sql.cli.demo import demo
 from oqron_sql.cli.doctor import doctor
 from oqron_sql.cli.queues import clean, pause, queues, resume
@@ -47,6 +47,7 @@ def _common(
 app.command()(worker)
 app.command()(queues)
 app.add_typer(jobs.app, name="jobs")
+app.add_typer(schedules.app, name="schedules")
 app.command()(pause)
 app.command()(resume)
 app.command()(clean)

@@ -16,7 +16,7 @@ from oqron_sql.cli.printing import (
     show_instant,
     table,
 )
-from oqron_sql.contract import Job, JobState, SearchResult
+from oqron_sql.contract import Job, JobState, Schedule, SearchResult
 
 PRIVATE = frozenset(
     {"data", "returnvalue", "logs", "stacktrace", "attempt_logs", "opts", "deduplication_key"}
@@ -65,21 +65,25 @@ def print_job(job: Job, *, as_json: bool) -> None:
     if as_json:
         print_json(job)
         return
+    print_fields(job)
+
+
+def print_fields(shown: Job | Schedule) -> None:
+    """Print the fields of a job or a schedule that have something in them."""
     console = new_console()
-    for field in dataclasses.fields(job):
-        _print_field(console, field.name, getattr(job, field.name))
+    for field in dataclasses.fields(shown):
+        _print_field(console, field.name, getattr(shown, field.name))
 
 
 def _print_field(console: Console, name: str, value: Any) -> None:
     """Print a field, unless there is nothing in it; what has several lines goes below its name."""
     if name == "data":
         lines = json.dumps(plain(value), indent=2, ensure_ascii=False).splitlines()
-    elif name == "opts":
-        default = type(value)()
+    elif dataclasses.is_dataclass(value):
         lines = [
             f"{each.name} = {_word(getattr(value, each.name))}"
             for each in dataclasses.fields(value)
-            if getattr(value, each.name) != getattr(default, each.name)
+            if getattr(value, each.name) != each.default
         ]
     elif value is None or value == () or value == []:
         return

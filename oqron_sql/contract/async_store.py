@@ -28,6 +28,7 @@ from oqron_sql.contract.model import (
     Settled,
 )
 from oqron_sql.contract.options import ANY, FetchOptions
+from oqron_sql.contract.schedules import Fired, Schedule
 from oqron_sql.contract.store import Eventing
 
 T = TypeVar("T")
@@ -147,6 +148,26 @@ class AsyncDelaying(Protocol):
     def promote_jobs(self, queue: str) -> Later[int]: ...
 
 
+class AsyncScheduling(Protocol):
+    """Series of jobs, apart from what becomes of their jobs."""
+
+    def put_schedule(self, queue: str, schedule: Schedule) -> Later[Schedule]: ...
+
+    def get_schedule(self, queue: str, key: str) -> Later[Schedule | None]: ...
+
+    def list_schedules(
+        self, queue: str | None = None, start: int = 0, end: int = 100
+    ) -> Later[list[Schedule]]: ...
+
+    def pause_schedule(self, queue: str, key: str) -> Later[bool]: ...
+
+    def resume_schedule(self, queue: str, key: str) -> Later[bool]: ...
+
+    def remove_schedule(self, queue: str, key: str) -> Later[bool]: ...
+
+    def fire_schedules(self, queue: str, *, limit: int = 100) -> Later[list[Fired]]: ...
+
+
 class AsyncPausing(Protocol):
     """Job names that are not handed out; `__all__` means the whole queue."""
 
@@ -238,6 +259,7 @@ class AsyncStore(
     AsyncLeasing,
     AsyncCounting,
     AsyncDelaying,
+    AsyncScheduling,
     AsyncPausing,
     AsyncMaintenance,
     Eventing,

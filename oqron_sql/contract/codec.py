@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -16,6 +17,7 @@ from typing import Any
 from oqron_sql.errors import PayloadError, PayloadTooLarge
 
 MAX_BYTES = 1024 * 1024
+UNLIMITED = sys.maxsize  # for what was measured before
 MAX_DEPTH = 64
 TAG = "$datetime"
 _PLAIN = frozenset({str, int, bool, type(None)})

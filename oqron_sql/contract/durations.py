@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from oqron_sql.errors import InvalidInput
 
@@ -49,3 +49,8 @@ def to_ms(span: timedelta) -> int:
 def from_ms(count: int) -> timedelta:
     """Return a span of `count` milliseconds."""
     return timedelta(milliseconds=count)
+
+
+def time_until(instant: datetime | None, now: datetime) -> timedelta | None:
+    """Return how long it is until `instant`, zero once it is over; None for None."""
+    return None if instant is None else max(instant - now, timedelta(0))

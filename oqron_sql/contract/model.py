@@ -215,14 +215,16 @@ class Outlook:
     """What there is to do in a queue, as one cheap look tells it.
 
     `waiting`: a job waits that is not paused. `due_in`: the time until the next delayed job is due,
-    by the store's clock; zero when one is, None without any. `lost`: the lease of an active job ran
-    out. `expired`: a finished job was to be kept for a span of time that is over.
+    by the store's clock; zero when one is, None without any. `fires_in`: the same of the schedules'
+    next slot. `lost`: the lease of an active job ran out. `expired`: a finished job was to be kept
+    for a span of time that is over.
     """
 
     waiting: bool = False
     due_in: timedelta | None = None
     lost: bool = False
     expired: bool = False
+    fires_in: timedelta | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

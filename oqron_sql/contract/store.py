@@ -30,6 +30,7 @@ from oqron_sql.contract.model import (
     Settled,
 )
 from oqron_sql.contract.options import ANY, FetchOptions
+from oqron_sql.contract.schedules import Fired, Schedule
 
 
 class Lifecycle(Protocol):
@@ -227,6 +228,45 @@ class Delaying(Protocol):
         """Make every delayed job waiting; return how many."""
 
 
+class Scheduling(Protocol):
+    """Series of jobs, apart from what becomes of their jobs."""
+
+    def put_schedule(self, queue: str, schedule: Schedule) -> Schedule:
+        """Begin a series, or let the one with this key go on as told; return what is stored.
+
+        A series goes on where it is (what it has fired, what is due next, whether it is paused),
+        unless its pattern is another: cron, every, time zone or start. Then it begins anew.
+        """
+
+    def get_schedule(self, queue: str, key: str) -> Schedule | None:
+        """Return the schedule, or None."""
+
+    def list_schedules(
+        self, queue: str | None = None, start: int = 0, end: int = 100
+    ) -> list[Schedule]:
+        """Return the slice [start, end) of the schedules of a queue, or of all, by queue and key.
+
+        The order of keys is that of their bytes.
+        """
+
+    def pause_schedule(self, queue: str, key: str) -> bool:
+        """Fire no more slots of the series; False if there is none. Idempotent."""
+
+    def resume_schedule(self, queue: str, key: str) -> bool:
+        """Go on with the first slot from now on; False if there is no such series. Idempotent."""
+
+    def remove_schedule(self, queue: str, key: str) -> bool:
+        """End the series; False if there was none. The jobs that it made stay."""
+
+    def fire_schedules(self, queue: str, *, limit: int = 100) -> list[Fired]:
+        """Save the jobs of slots that are due, up to `limit` of them; return which, in any order.
+
+        A slot is fired once, whoever fires at the same time: its job and that the series has moved
+        on are written in one transaction. Slots that nobody was there for are made up for as the
+        schedule says.
+        """
+
+
 class Pausing(Protocol):
     """Job names that are not handed out; `__all__` means the whole queue."""
 
@@ -379,6 +419,7 @@ class Store(
     Leasing,
     Counting,
     Delaying,
+    Scheduling,
     Pausing,
     Maintenance,
     Eventing,

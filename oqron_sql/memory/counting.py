@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from oqron_sql.contract.checks import check_count
+from oqron_sql.contract.durations import time_until
 from oqron_sql.contract.model import FINISHED, LIVE, Job, JobState, Outlook, QueueInfo
 from oqron_sql.contract.options import ANY
 from oqron_sql.memory import records, retention, turns
@@ -13,18 +14,20 @@ from oqron_sql.memory.delaying import get_next_delayed_timestamp
 from oqron_sql.memory.members import check_state
 from oqron_sql.memory.operation import Operation
 from oqron_sql.memory.recovering import get_stalled_jobs
+from oqron_sql.memory.scheduling import next_slot
 
 
 def get_outlook(op: Operation, queue: str) -> Outlook:
     """Say what there is to do."""
     state = op.queue(queue)
-    due = get_next_delayed_timestamp(op, queue)
+    due, fires = get_next_delayed_timestamp(op, queue), next_slot(op, queue)
     waiting = state.waiting(lifo=False)
     return Outlook(
         waiting=not state.paused and any(turns.is_wanted(state, record, ANY) for record in waiting),
-        due_in=None if due is None else max(due - op.now, timedelta(0)),
+        due_in=time_until(due, op.now),
         lost=bool(get_stalled_jobs(op, queue, limit=1)),
         expired=retention.expired(op, state) is not None,
+        fires_in=time_until(fires, op.now),
     )
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from oqron_sql.contract.model import Granularity, Job, JobState
+from oqron_sql.contract.schedules import Schedule
 
 
 @dataclasses.dataclass(slots=True, eq=False)
@@ -55,6 +56,7 @@ class QueueData:
         self.buckets: dict[tuple[str, Granularity, datetime], Bucket] = {}
         self.expiries: list[tuple[datetime, int]] = []
         self.kept: dict[tuple[JobState, int], dict[int, Record]] = {}
+        self.schedules: dict[str, Schedule] = {}
         self._order: list[tuple[int, int]] = []
 
     def index(self, record: Record) -> None:

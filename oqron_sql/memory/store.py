@@ -23,6 +23,7 @@ from oqron_sql.memory import (
     pausing,
     recovering,
     retention,
+    scheduling,
     searching,
 )
 from oqron_sql.memory.binding import awaiting, blocking
@@ -123,6 +124,14 @@ class MemoryStore(_Shell):
     promote_delayed_jobs = blocking(delaying.promote_delayed_jobs)
     promote_jobs = blocking(delaying.promote_jobs)
 
+    put_schedule = blocking(scheduling.put_schedule)
+    get_schedule = blocking(scheduling.get_schedule)
+    list_schedules = blocking(scheduling.list_schedules)
+    pause_schedule = blocking(scheduling.pause_schedule)
+    resume_schedule = blocking(scheduling.resume_schedule)
+    remove_schedule = blocking(scheduling.remove_schedule)
+    fire_schedules = blocking(scheduling.fire_schedules)
+
     pause_job_name = blocking(pausing.pause_job_name)
     resume_job_name = blocking(pausing.resume_job_name)
     get_paused_job_names = blocking(pausing.get_paused_job_names)
@@ -201,6 +210,14 @@ class AsyncMemoryStore(_Shell):
     get_next_delayed_timestamp = awaiting(delaying.get_next_delayed_timestamp)
     promote_delayed_jobs = awaiting(delaying.promote_delayed_jobs)
     promote_jobs = awaiting(delaying.promote_jobs)
+
+    put_schedule = awaiting(scheduling.put_schedule)
+    get_schedule = awaiting(scheduling.get_schedule)
+    list_schedules = awaiting(scheduling.list_schedules)
+    pause_schedule = awaiting(scheduling.pause_schedule)
+    resume_schedule = awaiting(scheduling.resume_schedule)
+    remove_schedule = awaiting(scheduling.remove_schedule)
+    fire_schedules = awaiting(scheduling.fire_schedules)
 
     pause_job_name = awaiting(pausing.pause_job_name)
     resume_job_name = awaiting(pausing.resume_job_name)

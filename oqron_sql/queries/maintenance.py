@@ -93,6 +93,7 @@ def obliterate(tx: Tx, queue: str, *, force: bool = False) -> None:
         (groups, groups.c.queue_name),
         (t.takes, t.takes.c.queue_name),
         (t.retention, t.retention.c.queue_name),
+        (t.schedules, t.schedules.c.queue_name),
         (t.queues, t.queues.c.name),
     ):
         tx.conn.execute(delete(table).where(column == queue))

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import ScalarSelect, Select, select
 
 from oqron_sql.contract.checks import check_name
+from oqron_sql.contract.durations import time_until
 from oqron_sql.contract.model import Outlook
 from oqron_sql.queries import fetch, retention
 from oqron_sql.queries.delaying import delayed
 from oqron_sql.queries.leases import expired
+from oqron_sql.queries.schedules import upcoming
 from oqron_sql.queries.tx import Tx
 
 
@@ -29,13 +30,15 @@ def get_outlook(tx: Tx, queue: str) -> Outlook:
         _first(waiting).label("waiting"),
         _first(lost).label("lost"),
         _first(over).label("over"),
+        _first(upcoming(tx, queue)).label("fires"),
     )
     row = tx.conn.execute(query, {"queue": queue}).one()
     return Outlook(
         waiting=row.waiting is not None,
-        due_in=None if row.due is None else max(row.due - row.now, timedelta(0)),
+        due_in=time_until(row.due, row.now),
         lost=row.lost is not None,
         expired=row.over is not None,
+        fires_in=time_until(row.fires, row.now),
     )
 
 

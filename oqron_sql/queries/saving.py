@@ -60,26 +60,27 @@ def save_each(tx: Tx, jobs: Sequence[tuple[str, Job]]) -> list[str | OqronError]
         place(row, job)
         ids = [_save(tx, row, job)]
     else:
-        ids = _save_all(tx, list(rows.values()))
+        ids = save_rows(tx, list(rows.values()))
     made.update(zip(rows, ids, strict=True))
     return [made[i] for i in range(len(jobs))]
 
 
 def save_bulk(tx: Tx, queue: str, jobs: Sequence[Job]) -> list[str]:
     """Save all or none of `jobs`, in order."""
-    return _save_all(tx, [(row_of(queue, job, tx.settings.max_payload), job) for job in jobs])
+    return save_rows(tx, [(row_of(queue, job, tx.settings.max_payload), job) for job in jobs])
 
 
 def save_flow(tx: Tx, jobs: Sequence[Job]) -> list[str]:
     """Save jobs of any queues, all or none, in order."""
     limit = tx.settings.max_payload
-    ids = _save_all(tx, [(row_of(job.queue_name, job, limit), job) for job in jobs])
+    ids = save_rows(tx, [(row_of(job.queue_name, job, limit), job) for job in jobs])
     # Another job stands for such a child and will not tell its parent.
     flows.excuse(tx, [job for job, saved in zip(jobs, ids, strict=True) if saved != job.id])
     return ids
 
 
-def _save_all(tx: Tx, rows: list[tuple[dict[str, Any], Job]]) -> list[str]:
+def save_rows(tx: Tx, rows: list[tuple[dict[str, Any], Job]]) -> list[str]:
+    """Save all or none of the jobs that `row_of` has made rows of, in order."""
     if not rows:
         return []
     demand_room(tx, rows)

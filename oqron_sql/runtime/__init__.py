@@ -6,6 +6,8 @@ from oqron_sql.runtime.flows import BlockingFlowProducer, Flow, FlowProducer
 from oqron_sql.runtime.handlers import Handlers
 from oqron_sql.runtime.handles import BlockingJobHandle, JobHandle
 from oqron_sql.runtime.queue import Queue
+from oqron_sql.runtime.scheduler import Scheduler
+from oqron_sql.runtime.schedules import BlockingSchedules, Schedules
 from oqron_sql.runtime.trees import FlowJob
 from oqron_sql.runtime.worker import Worker
 
@@ -13,6 +15,7 @@ __all__ = [
     "BlockingFlowProducer",
     "BlockingJobHandle",
     "BlockingQueue",
+    "BlockingSchedules",
     "Context",
     "Flow",
     "FlowJob",
@@ -20,6 +23,8 @@ __all__ = [
     "Handlers",
     "JobHandle",
     "Queue",
+    "Scheduler",
+    "Schedules",
     "Stop",
     "Worker",
 ]

@@ -5,12 +5,21 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable, Sequence
 from typing import Any, Unpack
 
-from oqron_sql.contract import EventType, Job, JobOptions, JobState, Store, StoreEvent
+from oqron_sql.contract import (
+    EventType,
+    Job,
+    JobOptions,
+    JobState,
+    Schedule,
+    Store,
+    StoreEvent,
+)
 from oqron_sql.contract.checks import check_name
 from oqron_sql.contract.options import DEFAULT_OPTIONS
 from oqron_sql.runtime import orders
 from oqron_sql.runtime.handles import BlockingJobHandle
-from oqron_sql.runtime.orders import Bulk, Options, Span
+from oqron_sql.runtime.orders import Bulk, Options, Span, after
+from oqron_sql.runtime.schedules import BlockingSchedules, Series, series
 from oqron_sql.runtime.telling import joined, tell_blocking
 from oqron_sql.runtime.watching import blocking_changes_of
 
@@ -99,6 +108,60 @@ class BlockingQueue:
         """Save a job that is due at once, whatever delay its options have."""
         options["delay"] = None
         return self.add(name, data, opts, session=session, **options)
+
+    # -- series --------------------------------------------------------------------------------
+
+    def every(
+        self,
+        interval: Span,
+        /,
+        name: str,
+        data: Any = None,
+        opts: JobOptions | None = None,
+        *,
+        session: Any = None,
+        **options: Unpack[Series],
+    ) -> Schedule:
+        """Have a job saved at each `interval`, from now on or from `start`; return the series.
+
+        A series is known by its `key`, by default the name of its jobs: told again, as after a
+        deploy, it goes on, and with another interval it begins anew.
+
+        Raises:
+            InvalidInput: a name, a bound, an option or the payload cannot be what it is.
+        """
+        own = opts or self.defaults
+        made = series(self.name, name, data, own, options, every=after(interval))
+        return joined(self.store, session).put_schedule(self.name, made)
+
+    def cron(
+        self,
+        expression: str,
+        /,
+        name: str,
+        data: Any = None,
+        opts: JobOptions | None = None,
+        *,
+        tz: str | None = None,
+        session: Any = None,
+        **options: Unpack[Series],
+    ) -> Schedule:
+        """Have a job saved whenever a cron expression says, in the zone `tz`; return the series.
+
+        The expression has five fields, or six with seconds first, or is an alias like `@daily`; the
+        zone is an IANA name, by default UTC. The rest is as in `every`.
+
+        Raises:
+            InvalidInput: a name, a bound, an option or the payload cannot be what it is.
+        """
+        own = opts or self.defaults
+        made = series(self.name, name, data, own, options, cron=expression, tz=tz)
+        return joined(self.store, session).put_schedule(self.name, made)
+
+    @property
+    def schedules(self) -> BlockingSchedules:
+        """Its series: to be listed, read, paused, resumed and removed."""
+        return BlockingSchedules(self.store, self.name)
 
     # -- jobs ----------------------------------------------------------------------------------
 

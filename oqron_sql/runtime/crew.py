@@ -73,6 +73,7 @@ class Crew:
             plan.queue,
             poll=plan.poll,
             max_lost=plan.max_lost,
+            schedules=plan.schedules,
             wake=self._fetcher.news.set,
             came_short=lambda: self._fetcher.came_short,
             tell=tell,

@@ -11,6 +11,7 @@ from datetime import timedelta
 
 from oqron_sql.contract import AsyncStore, EventType, JobState, Recovered
 from oqron_sql.errors import MetricsDisabled
+from oqron_sql.runtime.firing import fire
 from oqron_sql.runtime.notes import Tell
 from oqron_sql.runtime.watching import wait_for
 
@@ -25,7 +26,7 @@ HOUR = 3600.0
 
 
 class Lookout:
-    """Looks ahead once per `poll`, or when told to: promotes, recovers, removes, and wakes.
+    """Looks ahead once per `poll`, or when told to: promotes, fires, recovers, removes, and wakes.
 
     `wake` is called when there is something to fetch; `came_short` tells whether a fetch got less
     than it wanted.
@@ -38,6 +39,7 @@ class Lookout:
         *,
         poll: timedelta,
         max_lost: int,
+        schedules: bool,
         wake: Callable[[], None],
         came_short: Callable[[], bool],
         tell: Tell,
@@ -45,6 +47,7 @@ class Lookout:
         self.soon = asyncio.Event()
         """Set to have it look again soon."""
         self._store, self._queue, self._poll, self._max_lost = store, queue, poll, max_lost
+        self._schedules = schedules
         self._wake, self._came_short, self._tell = wake, came_short, tell
         self._tidy_at = time.monotonic() + random.uniform(0, HOUR)  # noqa: S311 - spreads
 
@@ -69,12 +72,17 @@ class Lookout:
             self._wake()
         elif outlook.waiting:
             self._wake()
+        fires_in = outlook.fires_in if self._schedules else None
+        if fires_in is not None and await fire(self._store, self._queue, outlook, self._tell):
+            more = True
+            self._wake()
         await self._tidy()
         held_back = outlook.waiting and self._came_short()
         return min(
             timedelta(0) if more else self._poll,
             HELD_BACK if held_back else self._poll,
             outlook.due_in or self._poll,
+            fires_in or self._poll,
         )
 
     async def _recover(self) -> bool:

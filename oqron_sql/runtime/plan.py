@@ -20,3 +20,4 @@ class Plan:
     prefetch: int
     poll: timedelta
     max_lost: int
+    schedules: bool

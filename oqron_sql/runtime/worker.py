@@ -30,8 +30,9 @@ class Worker:
     extended, and so about how long a job waits whose worker was killed; after `max_lost` such
     losses it fails. `limits` are those of a fetch: rate, concurrency per group and of the queue,
     newest first. Up to `prefetch` jobs are leased ahead of need, and no more than a tenth of a
-    second's work. `poll` bounds how long a job can wait that nobody told of. `waking` tells of jobs
-    that other processes add; by default the store does, if it can.
+    second's work. `poll` bounds how long a job can wait that nobody told of. With `schedules` it
+    fires those of its queue, too. `waking` tells of jobs that other processes add; by default the
+    store does, if it can.
 
     `await worker.run()` is a process of its own: it ends with SIGTERM or SIGINT. Within an
     application, `async with worker:` works until the block ends.
@@ -52,6 +53,7 @@ class Worker:
         prefetch: int = 1000,
         poll: Span = 1,
         max_lost: int = 3,
+        schedules: bool = True,
         grace: Span | None = None,
         waking: Waking | None = None,
         worker_id: str | None = None,
@@ -66,6 +68,7 @@ class Worker:
             prefetch=check_count("prefetch", prefetch),
             poll=check_duration("poll", after(poll), positive=True),
             max_lost=check_count("max_lost", max_lost),
+            schedules=schedules,
         )
         self._grace = None if grace is None else after(grace).total_seconds()
         self._waking = waking

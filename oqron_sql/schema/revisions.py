@@ -12,7 +12,7 @@ from oqron_sql import dialects
 from oqron_sql.errors import ConfigurationError, SchemaOutOfDate
 from oqron_sql.schema.tables import check_identifier
 
-REVISIONS = ("oqron0001", "oqron0002", "oqron0003")
+REVISIONS = ("oqron0001", "oqron0002", "oqron0003", "oqron0004")
 """Every revision, oldest first: what the folder has, told here because Alembic takes a second."""
 HEAD = REVISIONS[-1]
 OURS = r"oqron\d{4}$"

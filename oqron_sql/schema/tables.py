@@ -58,6 +58,7 @@ class Tables:
     broadcasts: Table
     locks: Table
     retention: Table
+    schedules: Table
 
 
 def check_identifier(kind: str, value: str) -> str:
@@ -235,6 +236,29 @@ def build(
             Column("lease", BigInteger, nullable=False),
             index("retention_due", "queue_name", "expires_at", where="expires_at IS NOT NULL"),
             index("retention_line", "queue_name", "state", "most", "id", where="most IS NOT NULL"),
+        ),
+        # Only what is due some time has a next slot: a series that is paused or over costs nothing.
+        schedules=table(
+            "schedules",
+            Column("queue_name", Key, primary_key=True),
+            Column("schedule_key", Key, primary_key=True),
+            Column("job_name", Key, nullable=False),
+            Column("cron", Key),
+            Column("every_us", BigInteger),
+            Column("tz", Key),
+            Column("start_at", Timestamp),
+            Column("end_at", Timestamp),
+            Column("most", BigInteger),
+            Column("catchup", String(8), nullable=False),
+            Column("paused", Boolean, nullable=False, server_default=text("'0'")),
+            Column("fired", BigInteger, nullable=False, server_default="0"),
+            Column("anchor", Timestamp, nullable=False),
+            Column("last_slot", Timestamp),
+            Column("next_slot", Timestamp),
+            Column("version", BigInteger, nullable=False),
+            Column("opts", values),
+            Column("data", values, nullable=False),
+            index("schedules_due", "queue_name", "next_slot", where="next_slot IS NOT NULL"),
         ),
     )
 

@@ -15,6 +15,7 @@ from oqron_sql.contract import (
     EventType,
     Extension,
     FetchOptions,
+    Fired,
     Group,
     Job,
     JobState,
@@ -26,7 +27,10 @@ from oqron_sql.contract import (
     Retry,
     Settled,
     StoreEvent,
+    codec,
+    new_id,
 )
+from oqron_sql.contract import schedules as series
 from oqron_sql.contract.options import ANY
 from oqron_sql.errors import GroupFull
 
@@ -338,3 +342,21 @@ class CountsGroupsBeforeSaving(MemoryStore):
             plain = dataclasses.replace(job.opts, group=Group(id=group.id))
             job = dataclasses.replace(job, opts=plain)
         return super().save_job(queue, job)
+
+
+class FiresAfterLooking(MemoryStore):
+    """Looks for slots that are due, saves their jobs, and moves the series on at last."""
+
+    def fire_schedules(self, queue: str, *, limit: int = 100) -> list[Fired]:
+        due = self.run(lambda op: [each.key for each in op.queue(queue).schedules.values()])
+        made = []
+        for schedule in filter(None, (self.get_schedule(queue, key) for key in due)):
+            time.sleep(PAUSE / 10)
+            slots, done = series.turned(schedule, datetime.now(UTC) + self.clock.offset, limit)
+            for slot in slots:
+                job = dataclasses.replace(series.job_at(schedule, slot), id=new_id())
+                made.append(Fired(schedule.key, slot, self.save_job(queue, job)))
+            self.data.queues[queue].schedules[schedule.key] = dataclasses.replace(
+                done, data=codec.dumps(done.data)
+            )
+        return made

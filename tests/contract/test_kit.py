@@ -48,10 +48,12 @@ DEFECTS: list[tuple[type[MemoryStore], str]] = [
     (broken.RemovesByAge, "test_a_job_is_kept_for_its_span"),
     (broken.CancelsQuietly, "test_a_cancelled_child_is_told_upward"),
     (broken.CountsGroupsBeforeSaving, "test_the_room_of_a_group_is_exact"),
+    (broken.FiresAfterLooking, "test_many_schedulers_fire_each_slot_once"),
     # The memory store itself, whose clock is the client's.
     (MemoryStore, "test_a_wrong_clock_does_not_change_a_lock"),
     (MemoryStore, "test_a_wrong_clock_does_not_change_a_delay"),
     (MemoryStore, "test_a_wrong_clock_does_not_change_a_rate"),
+    (MemoryStore, "test_a_wrong_clock_does_not_change_a_slot"),
 ]
 
 

@@ -9,7 +9,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from oqron_sql import Complete, Fail, FetchOptions, Job, JobOptions, JobState, Retry, new_job
-from oqron_sql.contract import Deduplication, Group, RateLimit, SearchFilter, Store
+from oqron_sql.contract import (
+    Deduplication,
+    Group,
+    RateLimit,
+    Repeat,
+    Schedule,
+    SearchFilter,
+    Store,
+)
 from oqron_sql.testing.steps import with_parent
 
 QUEUE, OTHER = "mail", "other"
@@ -37,6 +45,10 @@ def job(name: str = "job", data: Any = None, **options: Any) -> Job:
     return new_job(QUEUE, name, data, JobOptions(**options))
 
 
+def schedule(key: str) -> Schedule:
+    return Schedule(queue_name=QUEUE, key=key, name="job", repeat=Repeat(every=MINUTE))
+
+
 async def seed(store: Any) -> Seed:
     """Save a job of each sort."""
 
@@ -52,6 +64,7 @@ async def seed(store: Any) -> Seed:
     parent, child = new_job(OTHER, "parent"), new_job(OTHER, "child")
     await store.save_flow(with_parent(parent, child))
     await store.pause_job_name(QUEUE, "paused")
+    await store.put_schedule(QUEUE, schedule("there"))
     waiting, keyed = job("waiting", {"find": "me"}), job("k", deduplication=Deduplication(key="k"))
     grouped, delayed = job("g", group=Group(id="g")), job("delayed", delay=INSTANT)
     await store.save_bulk(QUEUE, [waiting, keyed, grouped, delayed])
@@ -84,8 +97,16 @@ READING: dict[str, Call] = {
     "remove_expired": lambda s, _: s.remove_expired(QUEUE),  # none either
     "get_outlook": lambda s, _: s.get_outlook(QUEUE),
     "check_locks": lambda s, d: s.check_locks(QUEUE, [d.active]),
+    "get_schedule": lambda s, _: s.get_schedule(QUEUE, "there"),
+    "list_schedules": lambda s, _: s.list_schedules(),
+    "fire_schedules": lambda s, _: s.fire_schedules(QUEUE),  # none is due
 }
-FINDING_NOTHING = {"get_group_active_count", "aggregate_metrics", "remove_expired"}
+FINDING_NOTHING = {
+    "get_group_active_count",
+    "aggregate_metrics",
+    "remove_expired",
+    "fire_schedules",
+}
 
 LIMITED = FetchOptions(
     group_concurrency=2, max_active=9, rate_limit=RateLimit(max=9, duration=MINUTE)
@@ -109,6 +130,10 @@ WRITING: dict[str, Call] = {
     "promote_jobs": lambda s, _: s.promote_jobs(QUEUE),
     "pause_job_name": lambda s, _: s.pause_job_name(QUEUE, "__all__"),
     "resume_job_name": lambda s, _: s.resume_job_name(QUEUE, "paused"),
+    "put_schedule": lambda s, _: s.put_schedule(QUEUE, schedule("new")),
+    "pause_schedule": lambda s, _: s.pause_schedule(QUEUE, "there"),
+    "resume_schedule": lambda s, _: s.resume_schedule(QUEUE, "there"),
+    "remove_schedule": lambda s, _: s.remove_schedule(QUEUE, "there"),
     "clean": lambda s, _: s.clean(QUEUE, JobState.WAITING, timedelta(0)),
     "drain": lambda s, _: s.drain(QUEUE),
     "obliterate": lambda s, _: s.obliterate(OTHER),

@@ -54,6 +54,18 @@ KINDS: Mapping[str, Columns] = {
         "children_ids": """'["a", "b"]'""",
     },
 }
+# One in five is paused, and a thousand are due.
+SCHEDULES: Columns = {
+    "queue_name": f"'{BIG}'",
+    "schedule_key": "'key-' || i",
+    "job_name": "'name-1'",
+    "every_us": "86400000000",
+    "catchup": "'latest'",
+    "anchor": "AT(i - 1250 - 86400)",
+    "next_slot": "CASE WHEN i % 5 <> 0 THEN AT(i - 1250) END",
+    "version": "1",
+    "data": "'null'",
+}
 HISTORY = """
     INSERT INTO {p}history (job_seq, kind, body)
     SELECT seq, kind, body FROM {p}jobs, (SELECT 'stack' AS kind, '"at line 1"' AS body UNION ALL
@@ -130,6 +142,7 @@ def add_backlog(conn: Connection, prefix: str) -> None:
     counts = {"active": ACTIVE, "waiting": WAITING, "delayed": DELAYED, "waiting-children": PARENTS}
     for state, n in counts.items():
         add_jobs(conn, prefix, BIG, state, n)
+    insert(conn, f"{prefix}schedules", SCHEDULES, 5000)
     for queue in OTHERS:
         for state in KINDS:
             add_jobs(conn, prefix, queue, state, OTHER)

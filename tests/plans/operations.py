@@ -181,6 +181,7 @@ OPERATIONS = (
     O("promote 50 that are due", some(lambda s: s.promote_delayed_jobs(BIG, limit=50)), 50, 0,
       ("delay",), unknowing=0),
     O("remove 50 that expired", some(lambda s: s.remove_expired(BIG, limit=50)), 100, 0, ("due",)),
+    O("fire 50", some(lambda s: s.fire_schedules(BIG, limit=50)), 100, 0, ("due",), unknowing=0),
     O("get_next_delayed_timestamp", some(lambda s: s.get_next_delayed_timestamp(BIG)), 0, 1,
       ("delay",), unknowing=0),
     # -- a producer's --------------------------------------------------------------------------

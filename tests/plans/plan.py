@@ -13,7 +13,8 @@ from sqlalchemy import Connection
 from oqron_sql import SQLStore
 
 PRIMARY, NO_INDEX = "primary key", "no index"
-LOADED = ("jobs", "history", "retention", "messages", "documents", "fields")  # the long tables
+# The long tables.
+LOADED = ("jobs", "history", "retention", "schedules", "messages", "documents", "fields")
 R = TypeVar("R")
 Ready = Callable[[], AbstractContextManager[Callable[[], object]]]
 

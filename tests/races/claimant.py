@@ -13,12 +13,13 @@ from datetime import timedelta
 from typing import Any
 
 from oqron_sql import AsyncSQLStore, Complete, FetchOptions, JobOptions, new_job, new_worker_id
-from oqron_sql.contract import Deduplication, Job, RateLimit
+from oqron_sql.contract import Clock, Deduplication, Job, RateLimit
 
 QUEUE = "race"
 LEASE = timedelta(seconds=2)
 LONG = timedelta(hours=1)
 KEYS, CAP, RATE, MOST = 20, 2, 25, 7
+SLOTS = 10
 
 
 async def drain(store: AsyncSQLStore) -> AsyncIterator[Any]:
@@ -45,6 +46,19 @@ async def save(store: AsyncSQLStore) -> AsyncIterator[Any]:
         yield await store.save_job(QUEUE, new_job(QUEUE, "one", opts=opts))
 
 
+async def fire(store: AsyncSQLStore) -> AsyncIterator[Any]:
+    """Fire what is due with several schedulers, until nothing is."""
+
+    async def schedule() -> list[str]:
+        found: list[str] = []
+        while some := await store.fire_schedules(QUEUE, limit=7):
+            found += [one.job_id for one in some]
+        return found
+
+    for found in await asyncio.gather(*(schedule() for _ in range(3))):
+        yield found
+
+
 async def survive(store: AsyncSQLStore) -> AsyncIterator[Any]:
     """Work with short leases, taking back what others lost, until every job is completed."""
     worker = new_worker_id()
@@ -62,6 +76,7 @@ ROLES: dict[str, Callable[[AsyncSQLStore], AsyncIterator[Any]]] = {
     "drain": drain,
     "save": save,
     "survive": survive,
+    "fire": fire,
     "grouped": lambda store: take(store, FetchOptions(group_concurrency=CAP)),
     "capped": lambda store: take(store, FetchOptions(max_active=MOST)),
     "rated": lambda store: take(store, FetchOptions(rate_limit=RateLimit(max=RATE, duration=LONG))),
@@ -69,7 +84,8 @@ ROLES: dict[str, Callable[[AsyncSQLStore], AsyncIterator[Any]]] = {
 
 
 async def main(role: str, url: str) -> None:
-    async with AsyncSQLStore(url) as store:
+    clock = Clock(SLOTS * LONG if role == "fire" else timedelta(0))
+    async with AsyncSQLStore(url, clock=clock) as store:
         print(json.dumps("ready"), flush=True)
         await asyncio.to_thread(sys.stdin.readline)
         async for said in ROLES[role](store):

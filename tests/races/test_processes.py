@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from oqron_sql import AsyncSQLStore, Job, JobOptions, JobState, new_job
-from oqron_sql.contract import Group
+from oqron_sql.contract import Group, Repeat, Schedule
 from tests.backends import BACKENDS, Backends
-from tests.races.claimant import CAP, KEYS, MOST, QUEUE, RATE
+from tests.races.claimant import CAP, KEYS, LONG, MOST, QUEUE, RATE, SLOTS
 
 PROCESSES = 4
 JOBS = 300
@@ -120,6 +120,24 @@ async def test_one_job_per_key(url: str) -> None:
     assert all(said == told[0] for said in told)
     async with AsyncSQLStore(url) as store:
         assert await store.count_jobs(QUEUE, JobState.WAITING) == KEYS
+
+
+async def test_each_slot_is_fired_once(url: str) -> None:
+    """A dozen schedulers in several processes, and more slots than one call takes."""
+    repeat = Repeat(every=LONG)
+    async with AsyncSQLStore(url) as store:
+        for n in range(KEYS):
+            schedule = Schedule(
+                queue_name=QUEUE, key=f"key-{n}", name="job", repeat=repeat, catchup="all"
+            )
+            await store.put_schedule(QUEUE, schedule)
+    told = [job_id for said in race("fire", url) for found in said for job_id in found]
+    async with AsyncSQLStore(url) as store:
+        saved = await store.list_jobs(QUEUE, JobState.WAITING, 0, 2 * KEYS * SLOTS)
+        series = await store.list_schedules(QUEUE)
+    assert sorted(told) == sorted(job.id for job in saved)
+    assert len(saved) == len(set(told)) == KEYS * SLOTS
+    assert {one.fired for one in series} == {SLOTS}
 
 
 async def test_nothing_is_lost_when_a_process_is_killed(url: str) -> None:

@@ -29,6 +29,7 @@ from oqron_sql.testing.store import (
     rate_limits,
     recovery,
     retention,
+    scheduling,
     searching,
     stale,
     sweeping_races,
@@ -39,7 +40,7 @@ from oqron_sql.testing.store import (
 ROLES: tuple[ModuleType, ...] = (
     *(crud, updating, deduplication, payloads, names, clocks, arguments, errors),
     *(leasing, stale, finishing, recovery, delaying, pausing, groups, rate_limits),
-    *(handing_back, outlook, retention),
+    *(handing_back, outlook, retention, scheduling),
     *(counting, searching, metrics, maintenance, events, flows, trees),
     *(races, sweeping_races),
 )

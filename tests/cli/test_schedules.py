@@ -1,0 +1,110 @@
+"""Schedules from the command line."""
+
+from __future__ import annotations
+
+import sys
+from datetime import timedelta
+
+import pytest
+
+from tests.cli.operating import HOSTILE, SECRET, Operator
+from tests.cli.test_mistakes import Terminal, refused
+
+EVERY = ("--every", "5 minutes")
+
+
+def test_a_schedule_from_its_beginning_to_its_end(operator: Operator) -> None:
+    added = operator.read(
+        "schedules", "add", HOSTILE, "report", *EVERY, "--data", f'{{"to": "{SECRET}"}}',
+        "--key", HOSTILE, "--limit", "3", "--attempts", "2", "--priority", "-1",
+        "--start", "2090-01-01T00:00Z", "--end", "2091-01-01T01:00+01:00", "--catchup", "all",
+    )  # fmt: skip
+    assert added["repeat"]["every"] == 300
+    assert (added["data"], added["opts"]["attempts"]) == ({"to": SECRET}, 2)
+    assert (added["next_slot"], added["catchup"]) == ("2090-01-01T00:00:00.000000Z", "all")
+    (listed,) = operator.read("schedules", "list")
+    assert "data" not in listed
+    assert listed.items() <= added.items()
+    assert operator.read("schedules", "list", HOSTILE) == [listed]
+    assert operator.read("schedules", "list", "another") == []
+    assert operator.read("schedules", "show", HOSTILE, HOSTILE) == added
+    paused = operator.run("schedules", "pause", HOSTILE, HOSTILE)
+    assert paused.said == f"Schedule {HOSTILE!r} of queue {HOSTILE!r} is paused.\n"
+    assert operator.read("schedules", "show", HOSTILE, HOSTILE)["paused"]
+    assert operator.read("schedules", "resume", HOSTILE, HOSTILE)["done"] == "goes on"
+    resumed = operator.read("schedules", "show", HOSTILE, HOSTILE)
+    assert resumed == {**added, "version": 3}
+    assert operator.run("schedules", "remove", HOSTILE, HOSTILE).status == 0
+    refused(operator.run("schedules", "show", HOSTILE, HOSTILE), "has no schedule", status=1)
+
+
+def test_schedules_are_shown_to_people(sqlite_operator: Operator) -> None:
+    def run(*arguments: str) -> str:
+        outcome = sqlite_operator.run("schedules", *arguments)
+        assert outcome.status == 0, outcome.errors
+        return outcome.said
+
+    assert run("list") == "There is no schedule.\n"
+    shown = run("add", "mail", "report", "--cron", "@daily", "--tz", "Europe/Vienna",
+                "--data", f'"{SECRET}"')  # fmt: skip
+    assert SECRET in shown
+    assert "cron = @daily" in shown
+    run("add", "mail", "tick", *EVERY, "--limit", "9")
+    with sqlite_operator.store(timedelta(minutes=-6)) as store:
+        store.fire_schedules("mail")
+    run("pause", "mail", "report")
+    lines = run("list").splitlines()
+    assert lines[1].split()[:5] == ["report", "mail", "report", "@daily", "Europe/Vienna"]
+    assert lines[1].split()[-1] == "paused"
+    assert lines[2].split()[:5] == ["tick", "mail", "tick", "every", "0:05:00"]
+    assert lines[2].split()[5:8] == ["1", "of", "9"]
+    assert SECRET not in "".join(lines)
+    # Adding it again is how it is changed.
+    assert sqlite_operator.read("schedules", "add", "mail", "tick", *EVERY)["fired"] == 1
+    assert len(sqlite_operator.read("schedules", "list", "--limit", "1", "--offset", "1")) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["add", "q", "job"], "either --cron or --every"),
+        (["add", "q", "job", *EVERY, "--cron", "@daily"], "either --cron or --every"),
+        (["add", "q", "job", "--cron", "* *"], "cron: wrong number of fields"),
+        (["add", "q", "job", "--cron", "@daily", "--tz", "Mars"], "IANA zone"),
+        (["add", "q", "job", "--every", "often"], "--every: must read like"),
+        (["add", "q", "job", "--every", "10ms"], "at least a second"),
+        (["add", "q", "job", *EVERY, "--data", "{to: me}"], "--data must be JSON"),
+        (["add", "q", "job", *EVERY, "--data", "NaN"], "cannot store this value as JSON"),
+        (["add", "q", "job", *EVERY, "--start", "2030-01-01"], "--start: needs a time zone"),
+        (["add", "q", "job", *EVERY, "--end", "soon"], "--end: must read like"),
+        (["add", "q", "job", *EVERY, "--limit", "0"], "'--limit'"),
+        (["add", "q", "job", *EVERY, "--catchup", "some"], "'--catchup'"),
+        (["add", "q", "job", *EVERY, "--key", "k" * 201], "1 to 200 characters"),
+        (["add", "", "job", *EVERY], "queue: must have 1 to 255 characters"),
+        (["show", "q", "x\ny"], "key: must not contain control characters"),
+        (["list", "q\x1b[2J"], "queue: must not contain control characters"),
+    ],
+)
+def test_wrong_input(sqlite_operator: Operator, arguments: list[str], said: str) -> None:
+    refused(sqlite_operator.run("schedules", *arguments), said)
+    assert sqlite_operator.read("schedules", "list") == []
+
+
+@pytest.mark.parametrize("command", ["show", "pause", "resume", "remove"])
+def test_an_unknown_schedule_is_not_found(sqlite_operator: Operator, command: str) -> None:
+    unknown = "queue 'mail' has no schedule 'report'; `oqron-sql schedules list`"
+    refused(sqlite_operator.run("schedules", command, "mail", "report"), unknown, status=1)
+    sqlite_operator.run("schedules", "add", "mail", "reports", *EVERY)
+    nearly = sqlite_operator.run("schedules", command, "mail", "report")
+    refused(nearly, "did you mean 'reports'?", status=1)
+
+
+def test_a_person_is_asked_before_a_schedule_is_ended(
+    sqlite_operator: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sqlite_operator.run("schedules", "add", "mail", "report", *EVERY)
+    for answer, left in (("n\n", 1), ("y\n", 0)):
+        monkeypatch.setattr(sys, "stdin", Terminal(answer))
+        outcome = sqlite_operator.run("schedules", "remove", "mail", "report")
+        assert "End schedule 'report' of queue 'mail'?" in outcome.errors
+        assert len(sqlite_operator.read("schedules", "list")) == left
