@@ -15,6 +15,7 @@ from oqron_sql.dialects import Finding
 PATIENCE = timedelta(minutes=1)
 """So long a lease may be over, or a delayed job due, before it is said that nobody cares."""
 LOOKED_AT = 20
+LISTED = 10_000
 WHOLE_QUEUE = "__all__"
 
 
@@ -96,6 +97,19 @@ def judge(queue: QueueHealth, max_wait: timedelta) -> Iterator[Finding]:
             if queue.active
             else "Nobody works on this queue: start a worker, or see why it takes none.",
         )
+
+
+async def judge_schedules(store: AsyncStore, now: datetime) -> list[Finding]:
+    """Return what is wrong with schedules: that nobody fires them."""
+    return [
+        Finding(
+            f"schedule {each.key!r} of queue {each.queue_name!r}",
+            f"has been due for {show_span(now - each.next_slot)}",
+            "Start a worker for this queue, or a scheduler: they fire it.",
+        )
+        for each in await store.list_schedules(None, 0, LISTED)
+        if each.next_slot is not None and now - each.next_slot > PATIENCE
+    ]
 
 
 def _paused(queue: QueueHealth, about: str) -> Finding:

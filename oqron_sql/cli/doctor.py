@@ -21,7 +21,7 @@ from oqron_sql.cli.database import (
     Url,
     read_span,
 )
-from oqron_sql.cli.diagnosis import QueueHealth, judge, look_at
+from oqron_sql.cli.diagnosis import QueueHealth, judge, judge_schedules, look_at
 from oqron_sql.cli.messages import FAILED, show_url
 from oqron_sql.cli.printing import new_console, print_json, say, show_span, table
 from oqron_sql.dialects import Examination, Finding
@@ -51,6 +51,7 @@ class _Seen:
     server: Examination
     outdated: SchemaOutOfDate | None = None
     queues: Sequence[QueueHealth] = ()
+    schedules: Sequence[Finding] = ()
 
 
 def doctor(
@@ -76,6 +77,7 @@ def doctor(
     else:
         findings = [*seen.server.findings, *_judge_tables(seen.outdated)]
         findings += [finding for queue in seen.queues for finding in judge(queue, patience)]
+        findings += seen.schedules
     report = Report(
         healthy=not any(finding.serious for finding in findings),
         database=show_url(database.address),
@@ -98,7 +100,7 @@ async def _look(store: AsyncSQLStore) -> _Seen:
     if outdated:
         return _Seen(server, outdated)
     queues = [await look_at(store, info, now) for info in await store.list_queues()]
-    return _Seen(server, queues=queues)
+    return _Seen(server, queues=queues, schedules=await judge_schedules(store, now))
 
 
 def _examine(tx: Tx) -> tuple[Examination, SchemaOutOfDate | None, datetime]:

@@ -17,6 +17,8 @@ from oqron_sql.errors import InvalidInput
 
 SHORTEST = timedelta(seconds=1)
 """How close the times of a series may be."""
+LONGEST = timedelta(days=36_525)
+LARGEST = 2**63 - 1
 PRIORITY_RANGE = range(-(2**31), 2**31)
 
 ChildPolicy = Literal["fail", "ignore", "remove"]
@@ -60,16 +62,18 @@ class Repeat:
             raise InvalidInput("repeat", self, "needs either cron or every")
         if self.every is not None:
             check_duration("repeat.every", self.every)
-            if self.every < SHORTEST:
-                raise InvalidInput("repeat.every", self.every, "must be at least a second")
+            if not SHORTEST <= self.every <= LONGEST:
+                problem = "must be at least a second, and at most a century"
+                raise InvalidInput("repeat.every", self.every, problem)
         if self.limit is not None:
             check_count("repeat.limit", self.limit, least=1)
-        if self.start is not None:
-            check_instant("repeat.start", self.start)
-        if self.end is not None:
-            check_instant("repeat.end", self.end)
-            if self.start is not None and self.end <= self.start:
-                raise InvalidInput("repeat.end", self.end, "must be after repeat.start")
+            if self.limit > LARGEST:
+                raise InvalidInput("repeat.limit", self.limit, "must fit into 64 bits")
+        for field, bound in (("repeat.start", self.start), ("repeat.end", self.end)):
+            if bound is not None and not 1970 <= check_instant(field, bound).year < 9999:
+                raise InvalidInput(field, bound, "must lie in the years 1970 to 9998")
+        if self.start is not None and self.end is not None and self.end <= self.start:
+            raise InvalidInput("repeat.end", self.end, "must be after repeat.start")
         if self.cron is not None:
             parse_cron(self.cron, self.tz)
         elif self.tz is not None:

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 
+from oqron_sql.contract import Repeat, Schedule
 from tests.cli.operating import HOSTILE, SECRET, Operator
 from tests.cli.test_mistakes import Terminal, refused
 
@@ -88,6 +89,20 @@ def test_schedules_are_shown_to_people(sqlite_operator: Operator) -> None:
 def test_wrong_input(sqlite_operator: Operator, arguments: list[str], said: str) -> None:
     refused(sqlite_operator.run("schedules", *arguments), said)
     assert sqlite_operator.read("schedules", "list") == []
+
+
+def test_the_doctor_finds_that_nobody_fires(sqlite_operator: Operator) -> None:
+    sqlite_operator.run("schedules", "add", "mail", "soon", "--every", "1 hour")
+    assert sqlite_operator.read("doctor")["findings"] == []
+    repeat = Repeat(every=timedelta(hours=1))
+    late = Schedule(queue_name="mail", key="late", name="job", repeat=repeat)
+    with sqlite_operator.store(ago=timedelta(hours=4)) as store:
+        store.put_schedule("mail", late)
+    (found,) = sqlite_operator.read("doctor", status=1)["findings"]
+    assert found["about"] == "schedule 'late' of queue 'mail'"
+    assert found["problem"] == "has been due for 3 h"
+    sqlite_operator.run("schedules", "pause", "mail", "late")
+    assert sqlite_operator.read("doctor")["healthy"]
 
 
 @pytest.mark.parametrize("command", ["show", "pause", "resume", "remove"])
