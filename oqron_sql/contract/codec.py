@@ -85,6 +85,8 @@ def _prepare(value: Any, path: str, depth: int) -> Any:
     if depth > MAX_DEPTH:
         raise PayloadError(path, f"is nested deeper than {MAX_DEPTH} levels")
     if isinstance(value, dict):
+        if kind is dict and _is_flat(value):
+            return value
         for key in value:
             if not isinstance(key, str):
                 raise PayloadError(path, f"has a key of type {type(key).__name__}; use strings")
@@ -111,6 +113,14 @@ def _prepare(value: Any, path: str, depth: int) -> Any:
     if isinstance(value, int | float) and not isinstance(value, bool):
         return _prepare(int(value) if isinstance(value, int) else float(value), path, depth)
     raise PayloadError(path, f"is a {kind.__name__}, which JSON does not have")
+
+
+def _is_flat(value: dict[Any, Any]) -> bool:
+    """Whether there is nothing to change in `value`, and nothing to look into: most payloads."""
+    for key, item in value.items():
+        if type(key) is not str or type(item) not in _PLAIN:
+            return False
+    return len(value) != 1 or not next(iter(value)).startswith("$")
 
 
 def _untag(found: dict[str, Any]) -> Any:

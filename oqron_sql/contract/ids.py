@@ -8,7 +8,7 @@ import time
 
 _lock = threading.Lock()
 _last = 0
-_random: list[bytes] = []
+_tails: list[str] = []
 _POOL = 512
 
 
@@ -17,15 +17,25 @@ def new_id() -> str:
     global _last
     with _lock:
         # 48 bits of milliseconds and 12 of their fraction; a tie takes the next value.
-        _last = max(_last + 1, time.time_ns() * 4096 // 1_000_000)
-        stamp = _last
-        if not _random:  # one system call for many
-            pool = os.urandom(8 * _POOL)
-            _random.extend(pool[i : i + 8] for i in range(0, len(pool), 8))
-        tail = int.from_bytes(_random.pop(), "big") & ((1 << 62) - 1)
-    value = (stamp >> 12) << 80 | 7 << 76 | (stamp & 0xFFF) << 64 | 0b10 << 62 | tail
-    text = f"{value:032x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+        stamp = time.time_ns() * 64 // 15_625
+        if stamp <= _last:
+            stamp = _last + 1
+        _last = stamp
+        if not _tails:
+            _tails.extend(_new_tails())
+        tail = _tails.pop()
+    text = f"{stamp:015x}"
+    return f"{text[:8]}-{text[8:12]}-7{text[12:]}-{tail}"
+
+
+def _new_tails() -> list[str]:
+    """Return the random ends of many ids, for one system call: the variant and 62 bits each."""
+    digits = os.urandom(8 * _POOL).hex()
+    tails = (digits[i : i + 16] for i in range(0, len(digits), 16))
+    return [f"{_VARIANT[each[0]]}{each[1:4]}-{each[4:]}" for each in tails]
+
+
+_VARIANT = {digit: "89ab"[int(digit, 16) % 4] for digit in "0123456789abcdef"}
 
 
 def new_worker_id() -> str:
@@ -35,7 +45,7 @@ def new_worker_id() -> str:
 
 def _after_fork() -> None:
     """Forget what parent and child have in common: they would make the same ids."""
-    _random.clear()
+    _tails.clear()
     globals()["_lock"] = threading.Lock()
 
 

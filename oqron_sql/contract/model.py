@@ -30,6 +30,8 @@ def check_state(field: str, value: object) -> JobState:
     Raises:
         InvalidInput: it is none.
     """
+    if type(value) is JobState:
+        return value
     try:
         return JobState(value)  # type: ignore[arg-type]  # that is what is to be found out
     except ValueError:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlalchemy import ColumnElement, Connection, Executable, Insert, Table, select, true
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.types import TypeEngine
 
 from oqron_sql.dialects.base import (
@@ -30,6 +32,12 @@ class Upserting(Dialect):
 
     A batch is one JSON document, and spans from now are computed by the server, unless a family
     says otherwise.
+    """
+
+    looks_dearly: ClassVar[bool] = False
+    """Whether it is dear to look for a conflict, so that many rows are inserted without at first.
+
+    That is done where each statement is a transaction: one that fails leaves nothing.
     """
 
     def insert(self, table: Table) -> Insert:
@@ -65,8 +73,12 @@ class Upserting(Dialect):
     ) -> int | None:
         columns = {name: table.c[name].type for name in names}
         common = work.filled({**same, **dict.fromkeys(timed, timedelta(0))})
-        statement = _inserting_many(self, table, names, tuple(same), timed)
-        return work.conn.execute(statement, {**common, **self.batch_values(columns, rows)}).rowcount
+        params = {**common, **self.batch_values(columns, rows)}
+        plain = plain_insert_many(self, table, names, tuple(same), timed)
+        if self.looks_dearly and not self.in_transaction(work.conn):
+            with contextlib.suppress(IntegrityError):  # nothing was written: look who is in the way
+                return work.conn.execute(plain, params).rowcount
+        return work.conn.execute(_ignoring(self, plain, table), params).rowcount
 
     def upsert(
         self, work: Work, table: Table, row: Values, changes: Changes, params: Values = NOTHING
@@ -107,13 +119,14 @@ def _inserting(
 
 
 @functools.lru_cache(maxsize=256)
-def _inserting_many(
+def plain_insert_many(
     dialect: Upserting,
     table: Table,
     names: tuple[str, ...],
     same: tuple[str, ...],
     timed: tuple[str, ...],
-) -> Executable:
+) -> Insert:
+    """Return the INSERT of a batch of rows of that shape, which fails if there is a conflict."""
     source = dialect.batch({name: table.c[name].type for name in names}, 0)
     common = inserted(dialect, table, same, timed)
     rows = (
@@ -121,10 +134,13 @@ def _inserting_many(
         .where(true())  # else SQLite's parser takes ON CONFLICT for a join
         .order_by(source.c.n)
     )
-    statement = dialect.or_nothing(
-        dialect.insert(table).from_select([*names, *common], rows), table
-    )
+    statement = dialect.insert(table).from_select([*names, *common], rows)
     return statement.execution_options(**_COUNTED)
+
+
+@functools.lru_cache(maxsize=256)
+def _ignoring(dialect: Upserting, statement: Insert, table: Table) -> Executable:
+    return dialect.or_nothing(statement, table)
 
 
 # Of an INSERT, psycopg no longer knows how many rows there were once its cursor is closed.

@@ -39,6 +39,7 @@ INSTANTS = (
     "lock_until",
 )
 COUNTS = ("lease", "lost_count", "attempts_made", "pending_children_count")
+NOW = timedelta(0)
 NAMES = ("locked_by", "group_id", "deduplication_key", "parent_queue_name", "parent_id")
 
 
@@ -171,7 +172,7 @@ def row_of(queue: str, job: Job, limit: int) -> dict[str, Any]:
         "queue_name": check_name("queue", queue),
         "id": check_name("id", job.id),
         "name": check_name("name", job.name),
-        "state": check_state("state", job.state).value,
+        "state": check_state("state", job.state)._value_,  # as .value, and no call
         "data": codec.dumps(job.data, limit),
     }
     if job.returnvalue is None and job.opts is DEFAULT_OPTIONS and _rest(job) == _FRESH:
@@ -215,17 +216,13 @@ def dump_ids(ids: Iterable[str]) -> str:
     return codec.dumps([check_name("children_ids", value) for value in ids])
 
 
-def place(row: dict[str, Any], job: Job, now: datetime | None = None) -> None:
+def place(row: dict[str, Any], job: Job, now: datetime | timedelta = NOW) -> None:
     """Fill in what counts from now: as instants, or as timedeltas where now is not known yet."""
-
-    def later(span: timedelta) -> datetime | timedelta:
-        return span if now is None else now + span
-
-    created = row.setdefault("created_at", later(timedelta(0)))
+    created = row.setdefault("created_at", now)
     if row["state"] == JobState.DELAYED and "delay_until" not in row:
-        row["delay_until"] = later(job.opts.delay or timedelta(0))
+        row["delay_until"] = now + (job.opts.delay or NOW)
     if "deduplication_key" in row and row["state"] not in FINISHED:
         row["dedup_slot"] = row["deduplication_key"]
         ttl = job.opts.deduplication.ttl if job.opts.deduplication else None
         if ttl is not None:
-            row["dedup_until"] = created + ttl if isinstance(created, datetime) else later(ttl)
+            row["dedup_until"] = (created if isinstance(created, datetime) else now) + ttl

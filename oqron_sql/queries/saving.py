@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Any
@@ -14,7 +15,7 @@ from oqron_sql.queries import flows, tallies
 from oqron_sql.queries.groups import know_group
 from oqron_sql.queries.history import append
 from oqron_sql.queries.room import demand_room
-from oqron_sql.queries.rows import history_of, place, row_of
+from oqron_sql.queries.rows import NOW, history_of, place, row_of
 from oqron_sql.queries.tx import Contended, Tx
 
 # What one statement carries: enough to make round trips cheap, little enough for every server.
@@ -84,7 +85,7 @@ def save_rows(tx: Tx, rows: list[tuple[dict[str, Any], Job]]) -> list[str]:
     if not rows:
         return []
     demand_room(tx, rows)
-    now = tx.read_clock() if any(_relative(row, job) for row, job in rows) else None
+    now = tx.read_clock() if any(_relative(row, job) for row, job in rows) else NOW
     for row, job in rows:
         place(row, job, now)
     chunks = list(_chunks(rows))
@@ -102,18 +103,28 @@ def _save_chunk(tx: Tx, chunk: list[tuple[dict[str, Any], Job]]) -> list[str]:
     jobs = tx.tables.jobs
     if any(_special(row) for row, _ in chunk):
         return [_save(tx, row, job) for row, job in chunk]
-    present = set().union(*(row for row, _ in chunk))
-    first = chunk[0][0]
+    rows = [row for row, _ in chunk]
+    present, first = set().union(*rows), rows[0]
     timed = tuple(name for name in present if type(first.get(name)) is timedelta)
-    same = {k: first[k] for k in _OFTEN_THE_SAME if all(row[k] == first[k] for row, _ in chunk)}
+    same = {name: first[name] for name in _OFTEN_THE_SAME if len({r[name] for r in rows}) == 1}
     names = tuple(c.name for c in jobs.columns if c.name in present - same.keys() - set(timed))
-    values = [[row.get(name, _ZERO.get(name)) for name in names] for row, _ in chunk]
+    values = _values(rows, names, present)
     inserted = tx.dialect.insert_many(tx, jobs, names, values, timed=timed, same=same)
-    for key in sorted({(r["queue_name"], r["group_id"]) for r, _ in chunk if "group_id" in r}):
+    for key in sorted({(r["queue_name"], r["group_id"]) for r in rows if "group_id" in r}):
         know_group(tx, *key)
-    if inserted == len(chunk) or all("dedup_slot" not in row for row, _ in chunk):
-        return [row["id"] for row, _ in chunk]
+    if inserted == len(rows) or all("dedup_slot" not in row for row in rows):
+        return [row["id"] for row in rows]
     return _stand_ins(tx, chunk)
+
+
+def _values(
+    rows: list[dict[str, Any]], names: tuple[str, ...], present: set[str]
+) -> list[tuple[Any, ...]]:
+    """Return the columns `names` of `rows`; one that has not all of `present` gets the defaults."""
+    pick = operator.itemgetter(*names)  # at least an id and a payload
+    missing = {name: _ZERO.get(name) for name in names}
+    full = len(present)
+    return [pick(row if len(row) == full else {**missing, **row}) for row in rows]
 
 
 def _stand_ins(tx: Tx, chunk: list[tuple[dict[str, Any], Job]]) -> list[str]:
