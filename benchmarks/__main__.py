@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.databases import databases
-from benchmarks.machine import machine, packages
 from benchmarks.questions import QUESTIONS, chosen
 from benchmarks.report import as_json, show
 from benchmarks.rounds import judge, judge_bounds, measure
+from oqron_sql.bench.machine import machine, packages
 
 QUICK_SHARE = 10
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from oqron_sql.cli import jobs, migrating, schedules
+from oqron_sql.cli.bench import bench
 from oqron_sql.cli.demo import demo
 from oqron_sql.cli.doctor import doctor
 from oqron_sql.cli.queues import clean, pause, queues, resume
@@ -53,4 +54,5 @@ app.command()(resume)
 app.command()(clean)
 app.add_typer(migrating.app, name="migrate")
 app.command()(doctor)
+app.command()(bench)
 app.command()(demo)

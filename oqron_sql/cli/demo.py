@@ -27,9 +27,8 @@ from oqron_sql.cli.interruption import Interruption
 from oqron_sql.cli.messages import FAILED, plural, refuse_private_memory, show_url
 from oqron_sql.cli.printing import say
 from oqron_sql.contract import AsyncStore, JobState
+from oqron_sql.dialects.sqlite import COMPANIONS
 from oqron_sql.errors import ConfigurationError
-
-COMPANIONS = ("", "-wal", "-shm", "-journal")
 
 
 def demo(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-import importlib
 import inspect
 import logging
 import os
@@ -16,6 +15,7 @@ from typing import Any
 
 from oqron_sql.cli.worker_loading import Changes, equip, find, make
 from oqron_sql.runtime import Worker
+from oqron_sql.runtime.loops import fastest_loop
 
 logger = logging.getLogger("oqron_sql")
 
@@ -62,7 +62,7 @@ def run(
         StoreUnavailable: the database does not answer at the start.
     """
     found = find(target)
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    with asyncio.Runner(loop_factory=fastest_loop()) as runner:
         runner.run(_run(found, target, changes, begin_logging, lifeline))
 
 
@@ -101,14 +101,3 @@ async def _call(method: Callable[[], Any]) -> None:
     made = method() if inspect.iscoroutinefunction(method) else await asyncio.to_thread(method)
     if inspect.isawaitable(made):
         await made
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """Return the faster event loop where it is installed, as others do that run processes."""
-    try:
-        made: Callable[[], asyncio.AbstractEventLoop] = importlib.import_module(
-            "uvloop"
-        ).new_event_loop
-    except ImportError:
-        return None
-    return made

@@ -51,6 +51,8 @@ from oqron_sql.errors import UnsupportedDatabase
 logger = logging.getLogger("oqron_sql")
 
 BUSY_TIMEOUT_MS = 10_000
+COMPANIONS = ("", "-wal", "-shm", "-journal")
+"""What the names of the files of one database end in."""
 MOUNTS = "/proc/self/mountinfo"
 _PATIENCE = "oqron_busy_timeout"
 _OURS = "oqron_ours"

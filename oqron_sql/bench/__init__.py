@@ -1,0 +1,1 @@
+"""Measuring databases, and other queues, at the same work: what `oqron-sql bench` does."""

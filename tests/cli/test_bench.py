@@ -1,0 +1,139 @@
+"""`oqron-sql bench`: it asks every question, draws what came of it, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from xml.etree import ElementTree as Xml
+
+import pytest
+import sqlalchemy as sa
+
+from oqron_sql.bench import plot
+from oqron_sql.bench.asking import ASKED, ask_all
+from oqron_sql.bench.model import QUESTIONS, Contestant, Result, SideFailed, Work
+from oqron_sql.bench.troupe import Member, Troupe
+from tests.backends import BACKENDS, Backends
+from tests.cli.conftest import RunHere, Start
+from tests.cli.operating import Operator, Outcome
+from tests.conftest import installed
+
+NAMES = [question.name for question in QUESTIONS]
+SVG = "{http://www.w3.org/2000/svg}"
+SMALL = ("--jobs", "100", "--rounds", "1")
+
+
+def tables(operator: Operator) -> list[str]:
+    engine = sa.create_engine(operator.blocking_url)
+    names = sa.inspect(engine).get_table_names()
+    engine.dispose()
+    return sorted(names)
+
+
+def result_of(*labels: str) -> Result:
+    """Return the result of three rounds in which the last one could not answer everything."""
+    made = Result([Contestant(label, "ours", "") for label in labels], Work(1000, 3))
+    for i, question in enumerate(QUESTIONS):
+        for n, label in enumerate(labels):
+            for figure in (90, 100, 120):
+                if i % 2 == 0 or n < len(labels) - 1:
+                    made.note(question, label, figure * (n + 1) * 10 ** (i % 4))
+    return made
+
+
+def test_every_question_is_answered_and_nothing_is_left(
+    sqlite_operator: Operator, tmp_path: Path
+) -> None:
+    operator = sqlite_operator
+    operator.fill()
+    before = tables(operator)
+    picture = tmp_path / "made.svg"
+    told = operator.read("bench", *SMALL, "--plot", str(picture))
+    assert [question["name"] for question in told["questions"]] == NAMES == list(ASKED)
+    (contestant,) = told["contestants"]
+    for question in told["questions"]:
+        answer = question["answers"][contestant["label"]]
+        assert answer["samples"] == [answer["median"]]
+        assert answer["median"] > 0
+    assert contestant["server"]
+    assert told["machine"]["cores"]
+    assert told["packages"]["sqlalchemy"] == sa.__version__
+    assert tables(operator) == before
+    assert Xml.parse(picture).getroot().tag == f"{SVG}svg"
+
+
+def test_ctrl_c_leaves_nothing_either(start: Start, backends: Backends, tmp_path: Path) -> None:
+    with installed():
+        operator = Operator(backends.database(BACKENDS["pg-psycopg"]).url, no_run)
+    new, before = tmp_path / "new.db", tables(operator)
+    command = start("bench", "--jobs", "100000", "--url", operator.url, "--url", f"sqlite:///{new}")
+    command.wait_until(lambda: tables(operator) != before and new.exists())
+    command.process.send_signal(signal.SIGINT)
+    assert command.wait() == 130, command.said
+    assert command.said == "Interrupted; the tables are dropped.\n"
+    assert tables(operator) == before
+    assert list(tmp_path.iterdir()) == []
+
+
+def no_run(*_: str) -> Outcome:
+    raise NotImplementedError
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--plot", "made.gif"], "made.gif ends in none of .svg, .png"),
+        (["--plot", "/nowhere/at/all/made.svg"], "there is no folder /nowhere/at/all"),
+        (["--url", "sqlite://"], "memory of one process"),
+        (["--url", "nonsense"], "not a database URL"),
+        (["--jobs", "1"], "'--jobs'"),
+        (["--url", "postgresql+asyncpg://me:s3cret@127.0.0.1:1/db"], "the database did not"),
+    ],
+)
+def test_a_mistake_is_told_before_anything_is_measured(
+    run_here: RunHere, arguments: list[str], said: str
+) -> None:
+    outcome = run_here("bench", *arguments)
+    assert outcome.status == 2
+    assert said in " ".join(outcome.errors.replace("│", " ").split())
+    assert "s3cret" not in outcome.errors
+
+
+def test_a_png_without_its_library_is_refused(
+    run_here: RunHere, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "cairosvg", None)
+    outcome = run_here("bench", "--plot", "made.png")
+    assert outcome.status == 2
+    assert "pip install 'oqron-sql[plot]'" in outcome.errors
+
+
+@pytest.mark.parametrize("count", [1, 3, 8])
+def test_the_picture_has_a_bar_for_each_answer_and_keeps_within_itself(count: int) -> None:
+    labels = [f"a <strange> & name {n}" for n in range(count)]
+    result = result_of(*labels)
+    root = Xml.fromstring(plot.draw(result, ["PostgreSQL <15>", "2 cores"]))
+    bars = [each for each in root.iter(f"{SVG}rect") if float(each.attrib["height"]) > 12.5]
+    answers = sum(len(result.medians(question)) for question in QUESTIONS)
+    assert len(bars) == answers + 1  # the paper is one, too
+    for bar in bars:
+        assert float(bar.attrib["x"]) + float(bar.attrib["width"]) <= plot.WIDTH
+        assert float(bar.attrib["y"]) + float(bar.attrib["height"]) <= float(root.attrib["height"])
+    words = [each.text or "" for each in root.iter(f"{SVG}text")]
+    assert {*labels, *(question.title for question in QUESTIONS), "2 cores"} <= {*words}
+    for each in root.iter(f"{SVG}text"):
+        length = len(each.text or "") * float(each.attrib["font-size"]) * plot.GLYPH
+        assert float(each.attrib["x"]) + length <= plot.WIDTH, each.text
+
+
+async def test_a_peer_that_fails_leaves_and_the_others_go_on() -> None:
+    class Absent(Troupe):
+        async def enter(self, contestant: Contestant) -> tuple[Member, Member]:
+            raise SideFailed(f"{contestant.label} is not well")
+
+    peer, ours = Contestant("peer", "huey", "", peer=True), Contestant("ours", "ours", "")
+    result = Result([peer], Work(100, 1))
+    await ask_all([peer], Absent([], ""), result, lambda _: None)
+    assert result.failures == {"peer": "peer is not well"}
+    with pytest.raises(SideFailed, match="ours is not well"):
+        await ask_all([ours], Absent([], ""), result, lambda _: None)
