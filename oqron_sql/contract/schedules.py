@@ -7,6 +7,7 @@ reads, asks one of them, and writes, under the schedule's version.
 from __future__ import annotations
 
 import dataclasses
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -25,6 +26,7 @@ KEY_LENGTH = 200
 LATE = timedelta(minutes=1)
 """A slot that is found later than this was missed, where none is made up for."""
 _RESOLUTION = timedelta(microseconds=1)
+_SLOT = re.compile(r"@(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{6})?Z)\Z")
 _UNFIT = ("delay", "job_id", "repeat")
 
 
@@ -90,6 +92,15 @@ class Fired(NamedTuple):
 def slot_id(key: str, slot: datetime) -> str:
     """Return the id of the job of a slot: there is one, whoever saves it, however often."""
     return f"{key}@{slot.astimezone(UTC).replace(tzinfo=None).isoformat()}Z"
+
+
+def slot_of(job_id: str) -> datetime | None:
+    """Return the slot that `slot_id` made an id of, None for any other id."""
+    found = _SLOT.search(job_id)
+    try:
+        return None if found is None else datetime.fromisoformat(found[1])
+    except ValueError:
+        return None
 
 
 def job_at(schedule: Schedule, slot: datetime) -> Job:

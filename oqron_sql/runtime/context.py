@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import enum
 from collections.abc import Coroutine
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from oqron_sql.contract import Job, JobState
 from oqron_sql.contract.checks import check_finite
+from oqron_sql.contract.schedules import slot_of
 from oqron_sql.errors import ConfigurationError, Interrupted
 
 if TYPE_CHECKING:
@@ -65,6 +67,11 @@ class Context(Generic[T]):
     def attempt(self) -> int:
         """Which attempt this is, from 1; leases that were lost do not count."""
         return self.job.attempts_made + 1
+
+    @property
+    def slot(self) -> datetime | None:
+        """When a schedule's job was due, however late it runs; None for other jobs."""
+        return slot_of(self.job.id)
 
     def progress(self, value: float) -> None:
         """Note how far the work is, 0 to 100 by custom; written within a fraction of a second.

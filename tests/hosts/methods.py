@@ -65,6 +65,7 @@ async def seed(store: Any) -> Seed:
     await store.save_flow(with_parent(parent, child))
     await store.pause_job_name(QUEUE, "paused")
     await store.put_schedule(QUEUE, schedule("there"))
+    await store.put_schedule(QUEUE, dataclasses.replace(schedule("paused"), paused=True))
     waiting, keyed = job("waiting", {"find": "me"}), job("k", deduplication=Deduplication(key="k"))
     grouped, delayed = job("g", group=Group(id="g")), job("delayed", delay=INSTANT)
     await store.save_bulk(QUEUE, [waiting, keyed, grouped, delayed])
@@ -132,7 +133,7 @@ WRITING: dict[str, Call] = {
     "resume_job_name": lambda s, _: s.resume_job_name(QUEUE, "paused"),
     "put_schedule": lambda s, _: s.put_schedule(QUEUE, schedule("new")),
     "pause_schedule": lambda s, _: s.pause_schedule(QUEUE, "there"),
-    "resume_schedule": lambda s, _: s.resume_schedule(QUEUE, "there"),
+    "resume_schedule": lambda s, _: s.resume_schedule(QUEUE, "paused"),
     "remove_schedule": lambda s, _: s.remove_schedule(QUEUE, "there"),
     "clean": lambda s, _: s.clean(QUEUE, JobState.WAITING, timedelta(0)),
     "drain": lambda s, _: s.drain(QUEUE),

@@ -12,6 +12,7 @@ import pytest
 
 from oqron_sql import AsyncStore, BlockingQueue, Context, JobOptions, MemoryStore
 from oqron_sql.contract import Clock, EventType, JobState, StoreEvent
+from oqron_sql.contract.schedules import slot_id
 from oqron_sql.errors import ConfigurationError, InvalidInput
 from oqron_sql.memory.data import MemoryData
 from oqron_sql.runtime import Scheduler
@@ -28,7 +29,7 @@ async def test_a_worker_fires_what_is_due(store: AsyncStore, harness: StoreHarne
 
     @worker.handler("report")
     async def report(context: Context[Any]) -> None:
-        ran.append((context.id, context.data))
+        ran.append((context.id, context.slot, context.data))
 
     made = await queue.every("1 hour", "report", {"to": "ada"}, attempts=3)
     async with working(worker):
@@ -36,9 +37,8 @@ async def test_a_worker_fires_what_is_due(store: AsyncStore, harness: StoreHarne
             await harness.advance(HOUR + SECOND)
             await until(functools.partial(_has, ran, n))
     assert made.anchor is not None
-    days = [made.anchor + n * HOUR for n in (1, 2)]
-    ids = [f"report@{day.replace(tzinfo=None).isoformat()}Z" for day in days]
-    assert ran == [(job_id, {"to": "ada"}) for job_id in ids]
+    slots = [made.anchor + n * HOUR for n in (1, 2)]
+    assert ran == [(slot_id("report", slot), slot, {"to": "ada"}) for slot in slots]
     (found,) = await queue.schedules.list()
     assert (found.fired, found.opts) == (2, JobOptions(attempts=3))
 

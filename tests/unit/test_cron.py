@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from oqron_sql.contract.cron import Cron, parse_cron
+from oqron_sql.contract.cron import Cron, parse_cron, parse_zone
 from oqron_sql.errors import InvalidInput
 
 # Half an hour; at midnight; both hemispheres; a day that was left out; none at all.
@@ -276,3 +277,40 @@ def test_it_does_not_matter_from_where_one_looks(
         later = cron.after(late)
         assert later is not None
         assert later > late >= first
+
+
+CHANGED_FROM, CHANGED_TO = datetime(2024, 1, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC)
+
+
+def changes(zone: ZoneInfo, start: datetime, end: datetime) -> Iterator[datetime]:
+    """Yield the instants at which the clocks of a zone are changed, to the minute."""
+    at, step = start, timedelta(days=4)
+    while at < end:
+        low, high = at, at + step
+        if low.astimezone(zone).utcoffset() != high.astimezone(zone).utcoffset():
+            while high - low > MINUTE:
+                half = low + (high - low) // (2 * MINUTE) * MINUTE
+                same = half.astimezone(zone).utcoffset() == low.astimezone(zone).utcoffset()
+                low, high = (half, high) if same else (low, half)
+            yield high
+        at += step
+
+
+def test_every_change_in_every_zone() -> None:
+    """A time that is skipped or comes twice comes once, and the days around have theirs."""
+    seen = 0
+    for name in sorted(available_timezones()):
+        zone = parse_zone(name)
+        for change in changes(zone, CHANGED_FROM, CHANGED_TO):
+            seen += 1
+            before = naive(change - MINUTE, zone) + MINUTE
+            shown = min(before, naive(change, zone))
+            cron = parse_cron(f"{shown.minute} {shown.hour} * * *", name)
+            at, found = change - timedelta(days=2), list[datetime]()
+            while (slot := cron.after(at)) is not None and slot < change + timedelta(days=2):
+                found.append(slot)
+                at = slot
+            near = [slot for slot in found if abs(slot - change) < 3 * HOUR]
+            assert near == [change - (before - shown)], (name, change)
+            assert 3 <= len(found) <= 5, (name, change)
+    assert seen > 500

@@ -150,6 +150,15 @@ def test_a_slot_makes_an_id() -> None:
     slot = datetime(2024, 3, 31, 3, tzinfo=UTC)
     assert series.slot_id("nightly", slot) == "nightly@2024-03-31T03:00:00Z"
     assert series.job_at(schedule(), NOW).id == "k@2024-03-30T12:00:00.123000Z"
+    for key, at in (("k", NOW), ("a@2020-01-01T00:00:00Z", slot), ("\N{SNOWMAN}@", slot)):
+        assert series.slot_of(series.slot_id(key, at)) == at
+
+
+@pytest.mark.parametrize(
+    "job_id", ["k", "k@", "k@2024-03-31", "2024-03-31T03:00:00Z", "k@2024-13-31T03:00:00Z", "k@Z\n"]
+)
+def test_other_ids_have_no_slot(job_id: str) -> None:
+    assert series.slot_of(job_id) is None
 
 
 @pytest.mark.parametrize(
