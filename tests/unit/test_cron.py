@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from oqron_sql.contract.cron import Cron, parse_cron, parse_zone
@@ -23,6 +24,8 @@ ZONES = [
     "Asia/Kolkata",
     "UTC",
 ]
+# A machine that is busy is no fault of the code.
+PATIENT: Any = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
 HOUR = timedelta(hours=1)
 MINUTE = timedelta(minutes=1)
 FIXED = ["30 2 * * *", "0 0 * * *", "0,30 1-3 * * *", "15 2 * * SUN", "59 23 L * *"]
@@ -169,7 +172,7 @@ def test_what_is_no_zone(zone: str) -> None:
         parse_cron("@daily", zone or "/")
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100, **PATIENT)
 @given(st.text("0123456789*/-,L#WMON@ ", max_size=30))
 def test_anything_else_is_refused_in_words(text: str) -> None:
     try:
@@ -198,7 +201,7 @@ def near_changes(draw: st.DrawFn) -> tuple[str, datetime]:
     return zone, at
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, **PATIENT)
 @given(near_changes(), st.sampled_from(RUNNING))
 def test_wildcards_match_what_the_clock_shows(where: tuple[str, datetime], expression: str) -> None:
     """Looking at the clock every minute finds the same."""
@@ -219,7 +222,7 @@ def shows(cron: Cron, instant: datetime) -> bool:
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, **PATIENT)
 @given(near_changes(), st.sampled_from(FIXED))
 def test_a_fixed_time_comes_as_often_as_there_are_days(
     where: tuple[str, datetime], expression: str
@@ -259,7 +262,7 @@ def naive(at: datetime, zone: ZoneInfo) -> datetime:
     return at.astimezone(zone).replace(tzinfo=None)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100, **PATIENT)
 @given(near_changes(), st.sampled_from(FIXED + RUNNING), st.timedeltas(-3 * HOUR, 3 * HOUR))
 def test_it_does_not_matter_from_where_one_looks(
     where: tuple[str, datetime], expression: str, shift: timedelta
@@ -310,7 +313,7 @@ def test_every_change_in_every_zone() -> None:
             while (slot := cron.after(at)) is not None and slot < change + timedelta(days=2):
                 found.append(slot)
                 at = slot
-            near = [slot for slot in found if abs(slot - change) < 3 * HOUR]
+            near = [slot for slot in found if abs(slot - change) < 12 * HOUR]
             assert near == [change - (before - shown)], (name, change)
             assert 3 <= len(found) <= 5, (name, change)
     assert seen > 500
