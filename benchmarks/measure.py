@@ -26,11 +26,19 @@ class Meter:
         self._wall = time.perf_counter()
 
     def sample(
-        self, jobs: int, *, window: float | None = None, settled: float | None = None
+        self,
+        jobs: int,
+        *,
+        window: float | None = None,
+        settled: float | None = None,
+        members: float = 0.0,
     ) -> Sample:
-        """Return what was measured; `window` replaces the wall time as the base of the rate."""
+        """Return what was measured; `window` replaces the wall time as the base of the rate.
+
+        `members` is the processor time of other processes that were the client too.
+        """
         wall = time.perf_counter() - self._wall
-        client = time.process_time() - self._client
+        client = time.process_time() - self._client + members
         machine = _machine_cpu() - self._machine
         server = self._server_cpu() - self._server if self._server_pid else None
         others = max(0.0, machine - client - (server or 0.0)) / wall
@@ -65,12 +73,12 @@ class Ledger:
                 f"{left} left"
             )
 
-    def sample(self, meter: Meter) -> Sample:
-        """Return the sample of a drain."""
+    def sample(self, meter: Meter, members: float = 0.0) -> Sample:
+        """Return the sample of a drain, by `members` if it was by other processes."""
         first = self.starts[0]
         settled = self.settled_at - first if self.settled_at else None
         window = self.starts[-1] - first
-        return meter.sample(len(self.ids) - 1, window=window, settled=settled)
+        return meter.sample(len(self.ids) - 1, window=window, settled=settled, members=members)
 
 
 def _machine_cpu() -> float:

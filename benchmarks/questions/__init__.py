@@ -13,7 +13,9 @@ from benchmarks.questions import (
     save_postgresql,
     save_sqlite,
     wake_redis,
+    worker_backlog,
     worker_care,
+    worker_pair,
     worker_postgresql,
     worker_sqlite,
 )
@@ -31,6 +33,8 @@ QUESTIONS: dict[str, Question] = {
         wake_redis.QUESTION,
         worker_postgresql.QUESTION,
         worker_sqlite.QUESTION,
+        worker_pair.QUESTION,
+        worker_backlog.QUESTION,
         worker_care.QUESTION,
         adapters_postgresql.QUESTION,
     )

@@ -45,7 +45,7 @@ async def drain(task: Task, profiler: Profiler) -> Sample:
     queries = cast(Noting, made)
     queries.ledger = ledger
     await queries.install()
-    await _save_bulk(queries, 0, task.jobs)
+    await save_bulk(queries, 0, task.jobs)
     await connection.execute("ANALYZE")
     await connection.execute("CHECKPOINT")
     manager = QueueManager(queries)
@@ -97,19 +97,20 @@ async def bulk(task: Task, profiler: Profiler) -> Sample:
     connection = await asyncpg.connect(plain_url(task.url))
     queries = Queries.from_asyncpg_connection(connection)
     await queries.install()
-    await _save_bulk(queries, 0, task.batch)
+    await save_bulk(queries, 0, task.batch)
     await connection.execute("CHECKPOINT")
     meter = Meter(task.server_pid)
     meter.start()
     with profiler:
-        await _save_bulk(queries, task.batch, task.batch + task.jobs, task.batch)
+        await save_bulk(queries, task.batch, task.batch + task.jobs, task.batch)
     sample = meter.sample(task.jobs)
     await _verify(queries, task.jobs + task.batch)
     await connection.close()
     return sample
 
 
-async def _save_bulk(queries: Queries, start: int, end: int, size: int = BULK) -> None:
+async def save_bulk(queries: Queries, start: int, end: int, size: int = BULK) -> None:
+    """Save the jobs of these numbers, `size` in a call."""
     for first in range(start, end, size):
         numbers = range(first, min(first + size, end))
         payloads: list[bytes | None] = [json.dumps(payload(n)).encode() for n in numbers]

@@ -19,35 +19,49 @@ from benchmarks.side import Profiler, main
 from benchmarks.tidy import settle_database
 from benchmarks.workload import BULK, QUEUE, payload
 from oqron_sql import AsyncSQLStore, Context, Queue, Worker
+from oqron_sql.cli.worker_process import spare_collections
 from oqron_sql.contract import JobState
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
 IDLE_SECONDS = 10
 PART = 20_000
+BACKLOG = 500_000
 
 
 async def drain(task: Task, profiler: Profiler) -> Sample:
     """Work off `jobs` jobs; `batch` is the concurrency, 0 leaves it as it comes."""
+    return await _drain(task, profiler, waiting=task.jobs)
+
+
+async def backlog(task: Task, profiler: Profiler) -> Sample:
+    """Work off the first `jobs` of many more."""
+    return await _drain(task, profiler, waiting=BACKLOG)
+
+
+async def _drain(task: Task, profiler: Profiler, *, waiting: int) -> Sample:
     ledger, meter = Ledger(), Meter(task.server_pid)
     store = AsyncSQLStore(task.url)
     await store.connect()
-    await _fill(store, task.jobs)
+    await fill(store, waiting)
     settle_database(task.url)
-    worker, done = _worker(store, task), asyncio.Event()
+    worker, done = make(store, task), asyncio.Event()
 
     @worker.handler("noop")
     async def noop(context: Context[dict[str, int]]) -> None:
-        ledger.record(context.id)
-        if len(ledger.ids) == task.jobs:
-            done.set()
+        if len(ledger.ids) < task.jobs:
+            ledger.record(context.id)
+            if len(ledger.ids) == task.jobs:
+                done.set()
 
+    spare_collections()
     meter.start()
     with profiler:
         async with worker:
             await done.wait()
         ledger.settle()
     sample = ledger.sample(meter)
-    ledger.verify(task.jobs, task.jobs - await store.count_jobs(QUEUE, JobState.COMPLETED))
+    completed = await store.count_jobs(QUEUE, JobState.COMPLETED)
+    ledger.verify(task.jobs, max(0, task.jobs - completed))
     await store.disconnect()
     return sample
 
@@ -56,7 +70,7 @@ async def pick_up(task: Task, profiler: Profiler) -> Sample:
     """Add jobs to an idle worker of the same process: how soon does each begin?"""
     store = AsyncSQLStore(task.url)
     await store.connect()
-    queue, worker = Queue(QUEUE, store), _worker(store, task)
+    queue, worker = Queue(QUEUE, store), make(store, task)
     waits: list[float] = []
 
     @worker.handler("noop")
@@ -92,7 +106,7 @@ async def idle(task: Task, profiler: Profiler) -> Sample:
     engine = store._shell.source.engine
     sa.event.listen(engine, "before_cursor_execute", count)
     meter = Meter(task.server_pid)
-    async with _worker(store, task):
+    async with make(store, task):
         await asyncio.sleep(1)
         said = 0
         meter.start()
@@ -107,14 +121,14 @@ async def endure(task: Task, profiler: Profiler) -> Sample:
     """Work off `jobs` jobs, part by part: how much memory does that take, and does it grow?"""
     store = AsyncSQLStore(task.url)
     await store.connect()
-    worker = _worker(store, task)
+    worker = make(store, task)
     worker.handler("noop")(_nothing)
     meter, sizes = Meter(task.server_pid), []
     meter.start()
     with profiler:
         async with worker:
             for done in range(PART, task.jobs + 1, PART):
-                await _fill(store, PART)
+                await fill(store, PART)
                 while await store.count_jobs(QUEUE, JobState.COMPLETED) < done:
                     await asyncio.sleep(0.05)
                 sizes.append(int(Path("/proc/self/statm").read_text().split()[1]) * PAGE / 1e6)
@@ -128,11 +142,13 @@ async def _nothing(context: Context[object]) -> None:
     return None
 
 
-def _worker(store: AsyncSQLStore, task: Task) -> Worker:
+def make(store: AsyncSQLStore, task: Task) -> Worker:
+    """Return a worker; `batch` is its concurrency, 0 leaves it as it comes."""
     return Worker(QUEUE, store, concurrency=task.batch) if task.batch else Worker(QUEUE, store)
 
 
-async def _fill(store: AsyncSQLStore, jobs: int) -> None:
+async def fill(store: AsyncSQLStore, jobs: int) -> None:
+    """Add so many jobs, a thousand in a call."""
     queue = Queue(QUEUE, store)
     for first in range(0, jobs, BULK):
         numbers = range(first, min(first + BULK, jobs))
@@ -143,6 +159,7 @@ if __name__ == "__main__":
     main(
         {
             "drain": lambda task, profiler: uvloop.run(drain(task, profiler)),
+            "backlog": lambda task, profiler: uvloop.run(backlog(task, profiler)),
             "pick up": lambda task, profiler: uvloop.run(pick_up(task, profiler)),
             "idle": lambda task, profiler: uvloop.run(idle(task, profiler)),
             "endure": lambda task, profiler: uvloop.run(endure(task, profiler)),

@@ -22,6 +22,9 @@ logger = logging.getLogger("oqron_sql")
 SUPERVISED = "OQRON_SUPERVISED"
 """Set in the environment of a process that has its supervisor at its standard input."""
 
+YOUNG = 10_000
+"""How many objects are made before a collection looks at them."""
+
 
 class Lifeline:
     """The socket between a supervised process and its supervisor: whoever ends, the other knows."""
@@ -78,9 +81,7 @@ async def _run(
         begin_logging()
         await _call(worker.store.connect)
         stack.push_async_callback(_call, worker.store.disconnect)
-        # What is there by now stays; no collection has to look at it again.
-        gc.collect()
-        gc.freeze()
+        spare_collections()
         if lifeline is None:
             await worker.run()
             return
@@ -88,6 +89,19 @@ async def _run(
         lifeline.say_ready()
         await worker.run()
         watching.cancel()
+
+
+def spare_collections() -> None:
+    """Let collections of garbage cost a worker little; for a process that does nothing else.
+
+    What is there by now stays, so no collection looks at it again. Of what comes, a worker has
+    thousands of jobs at a time, none of which is garbage as long as it is held.
+    """
+    gc.collect()
+    gc.freeze()
+    young, *others = gc.get_threshold()
+    if 0 < young < YOUNG:  # 0 is off
+        gc.set_threshold(YOUNG, *others)
 
 
 async def _watch(lifeline: Lifeline, worker: Worker) -> None:
