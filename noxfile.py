@@ -63,6 +63,14 @@ def races(session: nox.Session) -> None:
 
 
 @nox.session
+def faults(session: nox.Session) -> None:
+    """Nothing is lost, and nothing ends twice, whatever is killed, cut, stopped or filled up."""
+    install(session)
+    session.run("pytest", "tests/faults", env={"OQRON_FAULTS": "1"})
+    session.run("python", "-m", "tests.faults", *session.posargs)
+
+
+@nox.session
 def plans(session: nox.Session) -> None:
     """The statements that must be quick use the index they were given."""
     install(session)

@@ -54,8 +54,9 @@ from oqron_sql.dialects.jsontable import json_table
 from oqron_sql.dialects.upserting import Upserting, plain_insert
 from oqron_sql.errors import UnsupportedDatabase
 
-# lock wait timeout, deadlock (Galera's certification failure too), record changed since last read
-TRANSIENT = {1205, 1213, 1020}
+# lock wait timeout, deadlock (Galera's certification failure too), record changed since last read;
+# disk full, table full
+TRANSIENT = {1205, 1213, 1020, 1021, 1114}
 # read-only server, transaction, mode; then: server gone or lost, shutting down, killed
 READ_ONLY = {1290, 1792, 1836}
 GONE = READ_ONLY | {2006, 2013, 1053, 1927}

@@ -55,8 +55,8 @@ from oqron_sql.dialects.examining import Examination
 from oqron_sql.dialects.upserting import Upserting
 from oqron_sql.errors import UnsupportedDatabase
 
-# serialization_failure, deadlock_detected, lock_not_available
-TRANSIENT = {"40001", "40P01", "55P03"}
+# serialization_failure, deadlock_detected, lock_not_available, disk_full
+TRANSIENT = {"40001", "40P01", "55P03", "53100"}
 # read_only_sql_transaction (a failover), admin_shutdown, crash_shutdown, cannot_connect_now
 GONE = {"25006", "57P01", "57P02", "57P03"}
 

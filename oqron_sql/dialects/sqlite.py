@@ -173,7 +173,7 @@ class SQLite(Upserting):
 
     def is_transient(self, error: DBAPIError) -> bool:
         return getattr(error.orig, "sqlite_errorname", "").startswith(
-            ("SQLITE_BUSY", "SQLITE_LOCKED")
+            ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_FULL")
         )
 
     def lock_migration(

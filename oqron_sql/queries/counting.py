@@ -31,7 +31,11 @@ def count_jobs(tx: Tx, queue: str, state: JobState) -> int:
 def get_job_counts(tx: Tx, queue: str) -> dict[JobState, int]:
     """Count the jobs in each of the six states."""
     check_names(queue=queue)
-    counts = {state: _count(tx, queue, state) for state in JobState if state in LIVE}
+    # In one statement: between two, a job that changes its state could be missed by both.
+    live = [state for state in JobState if state in LIVE]
+    query = select(*(_counted(tx, queue, state).scalar_subquery() for state in live))
+    counts = dict(zip(live, tx.conn.execute(query).one(), strict=True))
+    # Afterwards, so that one that ends meanwhile is counted twice rather than not at all.
     counts |= tallies.read(tx, queue)
     return {state: counts[state] for state in JobState}
 

@@ -9,8 +9,8 @@ import pytest_asyncio
 
 from tests.backends import Backends
 from tests.conftest import installed
+from tests.proxy import Proxy, proxied
 from tests.redis.harness import RedisHarness
-from tests.redis.proxy import Proxy, proxied
 from tests.servers import Server
 
 

@@ -15,8 +15,8 @@ import redis
 from oqron_sql.contract.adapters import BrokerCounts, Claim, Message
 from oqron_sql.redis import AsyncRedisBroker, AsyncRedisLock, listener, queue, room
 from oqron_sql.testing.adapters.steps import until
+from tests.proxy import Proxy
 from tests.redis.harness import RedisHarness
-from tests.redis.proxy import Proxy
 from tests.servers import Server
 
 Q, ME = "queue", "consumer-1"

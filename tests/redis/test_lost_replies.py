@@ -25,8 +25,8 @@ from oqron_sql.redis import (
 )
 from oqron_sql.redis.script import Script
 from oqron_sql.testing.adapters.steps import until
+from tests.proxy import Proxy
 from tests.redis.harness import RedisHarness
-from tests.redis.proxy import Proxy
 
 Q, NS, ME, MINUTE = "queue", "things", "consumer-1", timedelta(minutes=1)
 

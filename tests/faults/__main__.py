@@ -1,0 +1,90 @@
+"""`python -m tests.faults`: every fault on every backend, for so many minutes, and a report."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from tests.backends import BACKENDS
+from tests.faults import report
+from tests.faults.nemeses import FAULTS
+from tests.faults.processes import nursery
+from tests.faults.report import Skipped
+from tests.faults.run import Fault, Outcome, run
+from tests.faults.stages import STAGES, Stages
+from tests.servers import Missing
+
+OVERHEAD, LEAST = 5.0, 2.0
+"""What a run takes besides, about, and what it has at least, in seconds."""
+
+
+def arguments() -> argparse.Namespace:
+    backends = [name for name, backend in BACKENDS.items() if backend.driver]
+    parser = argparse.ArgumentParser(prog="nox -s faults --", description=__doc__)
+    parser.add_argument("--minutes", type=float, default=10, help="for all of it (10)")
+    parser.add_argument("--backend", action="append", choices=backends, help="on this one alone")
+    parser.add_argument("--fault", action="append", choices=FAULTS, help="this one alone")
+    parser.add_argument("--seed", type=int, default=int(time.time()), help="to do the same again")
+    parser.add_argument("--folder", type=Path, help="where histories and the report are left")
+    return parser.parse_args()
+
+
+Chosen = Sequence[tuple[str, Fault]]
+
+
+async def outcomes(
+    asked: argparse.Namespace, chosen: Chosen, folder: Path
+) -> AsyncIterator[Outcome | Skipped]:
+    """Make every run, one after the other, each with its share of the time that is left."""
+    stages = Stages(folder)
+    ends = time.monotonic() + 60 * asked.minutes
+    try:
+        async with nursery(folder / "log") as children:
+            for n, (backend, fault) in enumerate(chosen):
+                share = (ends - time.monotonic()) / (len(chosen) - n)
+                how: Any = {"seconds": max(LEAST, share - OVERHEAD), "seed": asked.seed}
+                place = folder / backend / fault.name
+                try:
+                    stage = stages.stage(backend)
+                    if fault.env is None:
+                        yield await run(stage, children, place, fault, **how)
+                    else:
+                        async with nursery(folder / "log", fault.env()) as others:
+                            yield await run(stage, others, place, fault, **how)
+                except Missing as missing:
+                    yield Skipped(backend, fault.name, str(missing))
+    finally:
+        stages.close()
+
+
+async def main(asked: argparse.Namespace) -> int:
+    folder = asked.folder or Path(tempfile.mkdtemp(prefix="oqron-faults-"))
+    faults = [FAULTS[name] for name in asked.fault or FAULTS]
+    chosen = [
+        (backend, fault)
+        for backend in asked.backend or STAGES
+        for fault in faults
+        if BACKENDS[backend].server in fault.on
+    ]
+    made: list[Outcome] = []
+    skipped: list[Skipped] = []
+    async for outcome in outcomes(asked, chosen, folder):
+        print(report.line(outcome), flush=True)
+        if isinstance(outcome, Skipped):
+            skipped.append(outcome)
+        else:
+            made.append(outcome)
+    written = folder / "report.md"
+    written.write_text(report.whole(made, skipped, asked.seed))
+    print(f"\n{report.verdict(made)}\nReport and histories: {written}")
+    return 1 if any(outcome.violations for outcome in made) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(asyncio.run(main(arguments())))

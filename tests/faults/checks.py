@@ -1,0 +1,277 @@
+"""What must be true of every history; each check returns a sentence per violation.
+
+Only what is certain counts: a call without a reply may have been carried out or not, and neither
+is held against anybody.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from itertools import pairwise
+
+from tests.faults.history import Event, History
+
+ENDS = ("completed", "failed")
+ROUNDING = 0.002
+"""Some databases know milliseconds, and round a lease to them."""
+
+Lease = tuple[str, int]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Rules:
+    """What was promised for a run besides what always is."""
+
+    ordered: bool = False  # one producer, one worker that runs one job at a time, and no faults
+    group_cap: int | None = None
+    max_active: int | None = None
+    rate: tuple[int, timedelta] | None = None
+    keyed: bool = False
+
+
+def lease_of(event: Event) -> Lease:
+    return event["job"], event["lease"]
+
+
+def lost(h: History, rules: Rules) -> Iterator[str]:
+    """Each acknowledged enqueue reaches an end."""
+    final = {event["job"]: event for event in h.of("final")}
+    for event in h.of("enqueued"):
+        found = final.get(event["job"])
+        if found is None:
+            yield f"{event['job']} was acknowledged and is gone"
+        elif found["state"] not in ENDS:
+            yield f"{event['job']} was acknowledged and is still {found['state']}"
+
+
+def invented(h: History, rules: Rules) -> Iterator[str]:
+    """Nothing is there, or runs, that nobody enqueued."""
+    asked = {event["job"] for event in h.of("enqueueing")}
+    for event in h.of("claimed", "began", "final"):
+        if event["job"] not in asked:
+            yield f"{event['job']} was {event.what} and never enqueued"
+
+
+def ended_twice(h: History, rules: Rules) -> Iterator[str]:
+    """A job has one end, which belongs to one lease, and nothing comes after it."""
+    accepted: dict[str, set[int]] = defaultdict(set)
+    for event in h.of("finished"):
+        if event["state"] in ENDS:
+            accepted[event["job"]].add(event["lease"])
+    for job, leases in accepted.items():
+        if len(leases) > 1:
+            yield f"{job} ended with leases {sorted(leases)}"
+    for event in h.of("claimed"):
+        job, lease = lease_of(event)
+        if lease > min(accepted.get(job, {lease})):
+            yield f"{job} was claimed with lease {lease} after its end"
+    for event in h.of("final"):
+        job, lease = lease_of(event)
+        if accepted.get(job, {lease}) != {lease}:
+            yield f"{job} ended with lease {accepted[job]}, and its row says {lease}"
+
+
+def unfounded(h: History, rules: Rules) -> Iterator[str]:
+    """What is recorded as completed was done, by the lease that is recorded, with that result."""
+    done = {lease_of(event) for event in h.of("ended")}
+    for event in h.of("final"):
+        if event["state"] != "completed":
+            continue
+        if lease_of(event) not in done:
+            yield f"{event['job']} is completed, and lease {event['lease']} never did it"
+        if "result" in event.facts and event["result"] != list(lease_of(event)):
+            yield f"{event['job']} of lease {event['lease']} has the result {event['result']}"
+
+
+def shared(h: History, rules: Rules) -> Iterator[str]:
+    """No lease is given out twice, and valid leases of one job never overlap.
+
+    `since` and `until` are instants of the clock of the database; `valid` is the instant of the
+    clock that all processes share before which a lease cannot be over, if the database's clock is
+    right: so long after it was asked for.
+    """
+    claims: dict[str, dict[int, Event]] = defaultdict(dict)
+    until: dict[Lease, float] = {}
+    valid: dict[Lease, float] = {}
+    for event in h.of("claimed"):
+        job, lease = lease_of(event)
+        if lease in claims[job]:
+            yield f"lease {lease} of {job} was given out twice"
+        claims[job][lease] = event
+    for event in h.of("claimed", "extended"):
+        until[lease_of(event)] = max(event.get("until", 0), until.get(lease_of(event), 0))
+        valid[lease_of(event)] = max(event.get("valid", 0), valid.get(lease_of(event), 0))
+    over = {lease_of(event) for event in h.of("finishing")} - {
+        lease_of(event) for event in h.of("finished") if event["state"] is None
+    }
+    for job, leases in claims.items():
+        for before, after in pairwise(sorted(leases)):
+            if (job, before) in over:
+                continue
+            next_one = leases[after]
+            early = until[job, before] - next_one.get("since", until[job, before])
+            early = max(early, valid[job, before] - next_one.at)
+            if early > ROUNDING:
+                yield f"lease {after} of {job} began {early:.3f} s before lease {before} was over"
+
+
+def stale(h: History, rules: Rules) -> Iterator[str]:
+    """No finish is accepted that was asked for after a newer lease had been given out."""
+    newest: dict[str, int] = {}
+    asked: dict[Lease, int] = {}  # the newest lease that was known when it was asked for
+    for event in h.events:
+        if event.what == "claimed":
+            newest[event["job"]] = max(event["lease"], newest.get(event["job"], 0))
+        elif event.what == "finishing":
+            asked[lease_of(event)] = newest.get(event["job"], 0)
+        elif event.what == "finished" and event["state"] is not None:
+            job, lease = lease_of(event)
+            if asked.get((job, lease), 0) > lease:
+                yield f"lease {lease} of {job} finished it, and {newest[job]} had been given out"
+
+
+def out_of_order(h: History, rules: Rules) -> Iterator[str]:
+    """With one worker, jobs begin in the order in which they were enqueued."""
+    if not rules.ordered:
+        return
+    place = {event["job"]: n for n, event in enumerate(h.of("enqueued"))}
+    last, before = -1, ""
+    for event in h.of("claimed"):
+        here = place.get(event["job"])
+        if here is None or event["lease"] > 1:
+            continue
+        if here < last:
+            yield f"{event['job']} was claimed after {before}, which was enqueued later"
+        last, before = max(here, last), event["job"]
+
+
+def strayed(h: History, rules: Rules) -> Iterator[str]:
+    """A job is handed out in its own queue, to a worker of its own prefix."""
+    for event in h.of("claimed"):
+        if event.get("home") not in (None, event["space"]):
+            yield f"{event['job']} of {event['home']} was claimed in {event['space']}"
+
+
+def doubled(h: History, rules: Rules) -> Iterator[str]:
+    """There is one live job per key: from the reply to its enqueue until it is to be finished."""
+    if not rules.keyed:
+        return
+    finishing: dict[str, float] = {}
+    for event in h.of("finishing"):
+        finishing.setdefault(event["job"], event.at)
+    live: dict[str, list[tuple[float, float, str]]] = defaultdict(list)
+    for event in h.of("enqueued"):
+        if event.get("key") is not None:
+            # Until somebody might have ended it, it lives.
+            end = finishing.get(event["job"], h.events[-1].at)
+            live[event["key"]].append((event.at, end, event["job"]))
+    for key, spans in live.items():
+        last, holder = 0.0, ""
+        for start, end, job in sorted(spans):
+            if job != holder and start < last:
+                yield f"{holder} and {job} lived at once under the key {key}"
+            if end > last:
+                last, holder = end, job
+
+
+def exceeded(h: History, rules: Rules) -> Iterator[str]:
+    """No more jobs of a group, or of the queue, are active at a time than they may be."""
+    finishing: dict[Lease, float] = {}
+    for event in h.of("finishing"):
+        finishing.setdefault(lease_of(event), event.at)
+    known: dict[Lease, float] = {}
+    for event in h.of("claimed", "began", "extended"):
+        known[lease_of(event)] = max(event.at, known.get(lease_of(event), 0))
+    steps: list[tuple[float, int, str | None]] = []
+    for event in h.of("claimed"):
+        lease = lease_of(event)
+        steps.append((event.at, 1, event.get("group")))
+        steps.append((finishing.get(lease, known[lease]), -1, event.get("group")))
+    active: Counter[str | None] = Counter()
+    total = 0
+    for at, step, group in sorted(steps, key=lambda each: (each[0], -each[1])):
+        active[group] += step
+        total += step
+        if step < 0:
+            continue
+        if rules.max_active is not None and total > rules.max_active:
+            yield f"{total} jobs were active at {at:.3f}, {rules.max_active} may be"
+        if rules.group_cap is not None and group and active[group] > rules.group_cap:
+            yield f"{active[group]} jobs of {group} were active at {at:.3f}"
+
+
+def hurried(h: History, rules: Rules) -> Iterator[str]:
+    """No span of the database's time sees more leases than the rate allows."""
+    if rules.rate is None:
+        return
+    most, span = rules.rate
+    taken = sorted(event["since"] for event in h.of("claimed"))
+    for first, beyond in zip(taken, taken[most:], strict=False):
+        if beyond - first < span.total_seconds() - ROUNDING:
+            yield f"{most + 1} leases within {beyond - first:.3f} s from {first:.3f}"
+
+
+def held_twice(h: History, rules: Rules) -> Iterator[str]:
+    """A lock has one holder at a time: from the reply to its acquisition until it is let go of."""
+    holds: dict[str, list[tuple[float, float, str]]] = defaultdict(list)
+    for key, hold in _holds(h):
+        holds[key].append((hold[0].at, hold[1], hold[0].process))
+    for key, spans in holds.items():
+        last, holder = 0.0, ""
+        for start, end, process in sorted(spans):
+            if process != holder and start < last - ROUNDING:
+                yield f"{process} got {key} {last - start:.3f} s before {holder} was done with it"
+            if end > last:
+                last, holder = end, process
+
+
+def fences(h: History, rules: Rules) -> Iterator[str]:
+    """Whoever gets a lock later has a higher number, and no two have the same."""
+    highest: dict[str, tuple[int, str]] = {}
+    steps: dict[str, list[tuple[float, int, Event]]] = defaultdict(list)
+    for event in h.of("acquired"):
+        steps[event["key"]] += [(event["asked"], 1, event), (event.at, 0, event)]
+    before: dict[int, tuple[int, str]] = {}
+    for key, each in steps.items():
+        for _, asked, event in sorted(each, key=lambda step: step[:2]):
+            known = highest.get(key, (0, ""))
+            if asked:
+                before[id(event)] = known
+                continue
+            fence, holder = before[id(event)]
+            if event["fence"] < fence or (event["fence"] == fence and event.process != holder):
+                yield f"{event.process} got {key} with {event['fence']}, {holder} had {fence}"
+            highest[key] = max(known, (event["fence"], event.process))
+
+
+def _holds(h: History) -> Iterator[tuple[str, tuple[Event, float]]]:
+    """Go through the acquisitions, each with the instant until which it certainly lasts."""
+    ends: dict[tuple[str, str, int], tuple[float, float]] = {}
+    for event in h.of("acquired", "renewed", "releasing"):
+        name = (event.process, event["key"], event["fence"])
+        valid, let_go = ends.get(name, (0.0, float("inf")))
+        if event.what == "releasing":
+            ends[name] = (valid, min(let_go, event.at))
+        else:
+            ends[name] = (max(valid, event["valid"]), let_go)
+    for event in h.of("acquired"):
+        yield event["key"], (event, min(ends[event.process, event["key"], event["fence"]]))
+
+
+Check = Callable[[History, Rules], Iterator[str]]
+CHECKS: dict[str, Check] = {
+    check.__name__: check
+    for check in (
+        *(lost, invented, ended_twice, unfounded, shared, stale),
+        *(out_of_order, strayed, doubled, exceeded, hurried, held_twice, fences),
+    )
+}
+
+
+def violations(h: History, rules: Rules) -> dict[str, list[str]]:
+    """Return what each check has to say, of those that say something."""
+    said = {name: list(check(h, rules)) for name, check in CHECKS.items()}
+    return {name: sentences for name, sentences in said.items() if sentences}
