@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
+
+from oqron_sql.hiding import outline
 
 
 class OqronError(Exception):
@@ -228,5 +230,7 @@ class LockTimeout(OqronError):
 
 
 def _short(value: object) -> str:
+    if isinstance(value, Collection) and not isinstance(value, str):
+        return outline(value)  # most likely a payload that was passed as something else
     text = repr(value)
     return text if len(text) <= 60 else text[:57] + "..."

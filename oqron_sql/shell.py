@@ -156,6 +156,7 @@ class Shell:
     def _clean_up(self, tx: Tx, error: DBAPIError) -> None:
         """Leave a sound connection or none, and say whether to try again; always raises."""
         dialect = self.source.dialect
+        dialect.redact(error)
         if dialect.is_disconnect(error):
             tx.conn.invalidate(error)
             raise Again(unknown=True) from error
@@ -205,6 +206,8 @@ class Shell:
                     tx.rollback()
                 if isinstance(error, Contended):
                     raise StoreUnavailable(_name(body)) from None
+                if isinstance(error, DBAPIError):
+                    dialect.redact(error)
                 raise
         if conn.in_transaction() and not alone:
             if tx.events or tx.topics:

@@ -69,6 +69,7 @@ class Transaction(Shell):
         except Contended as error:
             raise StoreUnavailable("transaction") from error
         except DBAPIError as error:
+            self.source.dialect.redact(error)
             if self._is_over(error):
                 raise StoreUnavailable("transaction") from error
             raise
@@ -86,6 +87,7 @@ class Transaction(Shell):
             self.notifier.push(conn, set().union(*(tx.topics for tx in self._told)))
             self.source.dialect.commit(conn)
         except DBAPIError as error:
+            self.source.dialect.redact(error)
             unknown = self.source.dialect.is_disconnect(error)
             self.rollback()
             raise StoreUnavailable("transaction", unknown=unknown) from error

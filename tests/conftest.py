@@ -11,7 +11,12 @@ import pytest
 from oqron_sql.testing import StoreHarness
 from tests.adapter_backends import ADAPTER_BACKENDS, WHEN_ASKED
 from tests.backends import BACKENDS, Backends
+from tests.canary import Watching
 from tests.servers import Missing, Server, pgbouncer
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(Watching())
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

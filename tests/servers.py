@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import ClassVar
 
 START_TIMEOUT = 60.0
+PASSWORD = "planted-password"  # tests/canary.py watches for it
 # Reads until the parent's end of the pipe closes, then takes the server and its data with it.
 WATCHDOG = 'trap "" INT TERM HUP; read -r line; kill -9 "-$1" 2>/dev/null; rm -rf "$2"'
 FOLDERS = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/usr/sbin", "/usr/local/sbin")
@@ -57,7 +58,9 @@ class Server(ABC):
     def url(self, driver: str, database: str | None = None) -> str:
         """Return the URL for `driver`, e.g. "asyncpg" or, with the dialect, "mariadb+asyncmy"."""
         scheme = driver if "+" in driver else f"{self.schemes[driver]}+{driver}"
-        return f"{scheme}://{self.user}@127.0.0.1:{self.port}/{database or self.database}"
+        return (
+            f"{scheme}://{self.user}:{PASSWORD}@127.0.0.1:{self.port}/{database or self.database}"
+        )
 
     def start(self) -> None:
         """Start the server on its data and wait until it answers."""
@@ -184,6 +187,7 @@ class MariaDB(Server):
     def prepare(self) -> None:
         (self.folder / "init.sql").write_text(
             "CREATE USER IF NOT EXISTS 'root'@'127.0.0.1';\n"
+            f"ALTER USER 'root'@'127.0.0.1' IDENTIFIED BY '{PASSWORD}';\n"
             "GRANT ALL ON *.* TO 'root'@'127.0.0.1' WITH GRANT OPTION;\n"
             "CREATE DATABASE IF NOT EXISTS test;\n"
         )
@@ -233,7 +237,9 @@ class Redis(Server):
     program = "redis-server"
 
     def url(self, driver: str = "redis", database: str | None = None) -> str:
-        return f"{driver}://127.0.0.1:{self.port}/{database or self.database}"
+        return (
+            f"{driver}://{self.user}:{PASSWORD}@127.0.0.1:{self.port}/{database or self.database}"
+        )
 
     def prepare(self) -> None:
         """There is nothing to be made."""

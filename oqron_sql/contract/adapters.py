@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal, Protocol, Self
 
 from oqron_sql.contract.codec import MAX_BYTES
+from oqron_sql.hiding import hiding
 
 Document = Any
 """Whatever JSON can carry; most often an object. A "field" is a key at the top of one."""
@@ -29,6 +30,7 @@ None equals a stored null and not a missing field; 1 equals 1.0 and neither "1" 
 Comparison = Literal["$lt", "$lte", "$gt", "$gte", "$ne"]
 
 
+@hiding("value")
 @dataclasses.dataclass(frozen=True, slots=True)
 class Where:
     """A condition on one field; a document without it, or with null in it, never meets one.

@@ -18,6 +18,7 @@ from oqron_sql.contract import codec
 from oqron_sql.contract.adapters import Comparison, Document, Filter, OrderBy, Where
 from oqron_sql.contract.checks import check_count
 from oqron_sql.errors import InvalidInput
+from oqron_sql.hiding import hiding
 
 COMPARISONS: Mapping[str, Callable[[int], bool]] = {
     "$lt": lambda order: order < 0,
@@ -39,6 +40,7 @@ _INSTANT = re.compile(
 R = TypeVar("R")
 
 
+@hiding("filter")
 @dataclasses.dataclass(frozen=True, slots=True)
 class Query:
     """What is asked of `list` and `count`, checked; its values are as the codec would read them."""

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
+from oqron_sql.hiding import hiding
+
 logger = logging.getLogger("oqron_sql")
 
 
@@ -31,6 +33,7 @@ class EventType(enum.StrEnum):
     QUEUE_ERROR = "queue:error"
 
 
+@hiding("data")
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class StoreEvent:
     """Something happened to a job or a queue. `timestamp` is for display, never compared."""

@@ -11,6 +11,7 @@ from typing import Any, Literal, NamedTuple, TypedDict
 from oqron_sql.contract.ids import new_id
 from oqron_sql.contract.options import DEFAULT_OPTIONS, JobOptions
 from oqron_sql.errors import InvalidInput
+from oqron_sql.hiding import hiding
 
 
 class JobState(enum.StrEnum):
@@ -45,6 +46,7 @@ FINISHED = frozenset({JobState.COMPLETED, JobState.FAILED})
 LIVE = frozenset(JobState) - FINISHED
 
 
+@hiding("error", "stacktrace", "logs")
 @dataclasses.dataclass(slots=True, kw_only=True)
 class AttemptRecord:
     """One lease of a job by a worker, and how it ended; `attempt` counts from 1."""
@@ -58,6 +60,7 @@ class AttemptRecord:
     logs: Sequence[str] = ()
 
 
+@hiding("data", "returnvalue", "failed_reason", "logs", "stacktrace", "attempt_logs")
 @dataclasses.dataclass(slots=True, kw_only=True)
 class Job:
     """A job as a store returns it, and as it is handed in to be saved.
@@ -67,6 +70,7 @@ class Job:
     delayed job from its options. `attempts_made` counts failed attempts, `lost_count` the leases
     that ran out. `lease` numbers the leases of this job; the newest alone can change it. `seq` is
     its place in the order of insertion, None before it is saved. History and children are tuples.
+    Its `repr` shows neither payload nor history.
     """
 
     name: str
@@ -135,6 +139,7 @@ class JobUpdate(TypedDict, total=False):
 UPDATABLE = frozenset(JobUpdate.__annotations__)
 
 
+@hiding("returnvalue")
 @dataclasses.dataclass(frozen=True, slots=True)
 class Complete:
     """The attempt succeeded: the job ends as completed with `returnvalue`."""
@@ -143,6 +148,7 @@ class Complete:
     returnvalue: Any = None
 
 
+@hiding("reason", "stacktrace")
 @dataclasses.dataclass(frozen=True, slots=True)
 class Fail:
     """The attempt failed for the last time: the job ends as failed with `reason`."""
@@ -152,6 +158,7 @@ class Fail:
     stacktrace: str | None = None
 
 
+@hiding("reason", "stacktrace")
 @dataclasses.dataclass(frozen=True, slots=True)
 class Retry:
     """The attempt failed and another is to follow after `delay`, from the store's now."""

@@ -43,6 +43,7 @@ from sqlalchemy.types import TypeEngine
 
 from oqron_sql.dialects.examining import Examination
 from oqron_sql.errors import ConfigurationError
+from oqron_sql.hiding import Unshown
 
 Values = Mapping[str, Any]
 Changes = Mapping[str, ColumnElement[Any]]
@@ -270,6 +271,9 @@ class Dialect:
     def is_disconnect(self, error: DBAPIError) -> bool:
         """Whether the connection is of no further use, a failover to read-only included."""
         return error.connection_invalidated
+
+    def redact(self, error: DBAPIError) -> None:
+        """Take out of `error`, and of its causes, what the database quotes of a row in them."""
 
     def lock_migration(
         self, conn: Connection, name: str, timeout: timedelta, *, begin: bool
@@ -507,7 +511,7 @@ def switched(conn: Connection, switch: Callable[..., None]) -> Iterator[None]:
 
 def json_rows(rows: Sequence[Sequence[Any]]) -> str:
     """Return `rows` as a JSON array of arrays; instants as UTC text."""
-    return json.dumps(rows, ensure_ascii=False, default=_iso)
+    return Unshown(json.dumps(rows, ensure_ascii=False, default=_iso))
 
 
 def _iso(value: datetime) -> str:

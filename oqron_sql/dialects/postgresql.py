@@ -6,6 +6,7 @@ import contextlib
 import functools
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, cast
@@ -39,7 +40,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.types import TypeEngine
 from sqlalchemy.util import await_only
 
-from oqron_sql.dialects import pooling, postgresql_health
+from oqron_sql.dialects import pooling, postgresql_health, quoting
 from oqron_sql.dialects.base import (
     POOL_SIZE,
     Claim,
@@ -59,6 +60,8 @@ from oqron_sql.errors import UnsupportedDatabase
 TRANSIENT = {"40001", "40P01", "55P03", "53100"}
 # read_only_sql_transaction (a failover), admin_shutdown, crash_shutdown, cannot_connect_now
 GONE = {"25006", "57P01", "57P02", "57P03"}
+# "Failing row contains (...)" and the like
+DETAIL = re.compile(r"\n(DETAIL|CONTEXT):.*", re.DOTALL)
 
 
 class PostgreSQL(Upserting):
@@ -160,6 +163,9 @@ class PostgreSQL(Upserting):
 
     def is_disconnect(self, error: DBAPIError) -> bool:
         return error.connection_invalidated or _sqlstate(error) in GONE
+
+    def redact(self, error: DBAPIError) -> None:
+        quoting.cut(error, DETAIL)
 
     def lock_migration(
         self, conn: Connection, name: str, timeout: timedelta, *, begin: bool

@@ -11,8 +11,10 @@ from datetime import datetime, timedelta
 
 from oqron_sql.contract.model import Granularity, Job, JobState
 from oqron_sql.contract.schedules import Schedule
+from oqron_sql.hiding import hiding
 
 
+@hiding("data", "returnvalue")
 @dataclasses.dataclass(slots=True, eq=False)
 class Record:
     """One stored job; its payload and return value live here as JSON, not in `job`."""

@@ -32,6 +32,7 @@ from oqron_sql.contract.adapters import Document
 from oqron_sql.contract.checks import check_name
 from oqron_sql.contract.documents import Query, epoch_ms
 from oqron_sql.errors import InvalidInput
+from oqron_sql.hiding import hiding
 from oqron_sql.queries.tx import Tx
 from oqron_sql.schema.types import ShortKey
 
@@ -55,6 +56,7 @@ class Declared:
     mark: str
 
 
+@hiding("value")
 @dataclasses.dataclass(frozen=True, slots=True)
 class Condition:
     """What a row of a field must meet if its document matches."""

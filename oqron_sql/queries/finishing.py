@@ -45,6 +45,7 @@ from oqron_sql.contract.model import (
 from oqron_sql.contract.options import DEFAULT_OPTIONS
 from oqron_sql.dialects import Counted, Dialect
 from oqron_sql.errors import InvalidInput
+from oqron_sql.hiding import hiding
 from oqron_sql.queries import flows, history, metrics, retention, tallies
 from oqron_sql.queries.rows import attempt_body
 from oqron_sql.queries.tx import INSTANT, Contended, Tx
@@ -56,6 +57,7 @@ CHUNK_ROWS = 5000
 CHUNK_BYTES = 4 * 1024 * 1024
 
 
+@hiding("text", "stacktrace")
 @dataclasses.dataclass(slots=True)
 class _End:
     """One outcome, checked and encoded."""

@@ -11,6 +11,7 @@ from sqlalchemy import Row, Select, case, literal_column, null, select, true, up
 from oqron_sql.contract import codec
 from oqron_sql.contract.checks import check_count, check_names
 from oqron_sql.contract.model import Job, JobState, check_state
+from oqron_sql.hiding import hiding
 from oqron_sql.queries import metrics, tallies
 from oqron_sql.queries.options import load_options
 from oqron_sql.queries.removing import delete_rows, doomed
@@ -21,6 +22,7 @@ from oqron_sql.schema.tables import STATES
 _UNSTARTED = (JobState.WAITING_CHILDREN, JobState.WAITING)
 
 
+@hiding("reason")
 @dataclasses.dataclass(frozen=True, slots=True)
 class Child:
     """A job that ended (with `reason` if it failed) or is `gone`, as its parent is told of it."""

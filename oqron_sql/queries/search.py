@@ -16,6 +16,7 @@ from sqlalchemy import ColumnElement, Row, Select, and_, func, or_, select
 from oqron_sql.contract import codec
 from oqron_sql.contract.adapters import Document
 from oqron_sql.contract.documents import Query
+from oqron_sql.hiding import hiding
 from oqron_sql.queries.fields import Declared, conditions, is_exact, met_elsewhere, unmarked
 from oqron_sql.queries.tx import Tx
 
@@ -31,6 +32,7 @@ _COLUMNS = {
 }
 
 
+@hiding("document")
 @dataclasses.dataclass(slots=True)
 class Found:
     """A document that matches, and its place in the default order."""

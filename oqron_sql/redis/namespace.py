@@ -12,6 +12,7 @@ from typing import Any, Protocol, Self
 from oqron_sql.contract import codec, documents
 from oqron_sql.contract.adapters import Document
 from oqron_sql.errors import StoreUnavailable
+from oqron_sql.hiding import hiding
 from oqron_sql.redis import keys
 from oqron_sql.redis.connection import RedisConnection
 from oqron_sql.redis.script import Script
@@ -29,6 +30,7 @@ SAVE, SWAP, DELETE, PRUNE = (
 PAGES = Script("request", "documents", "page", changes=False)
 
 
+@hiding("text")
 @dataclasses.dataclass(frozen=True, slots=True)
 class Written:
     """A document that is about to be saved."""

@@ -9,8 +9,10 @@ from typing import Any
 from oqron_sql.contract import Job, JobOptions, JobState, new_job
 from oqron_sql.contract.options import DEFAULT_OPTIONS
 from oqron_sql.errors import InvalidInput
+from oqron_sql.hiding import hiding
 
 
+@hiding("data")
 @dataclasses.dataclass(frozen=True, slots=True)
 class FlowJob:
     """A job of a flow and those that have to end before it runs; each in a queue of its choice.

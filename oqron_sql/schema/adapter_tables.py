@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from sqlalchemy import BigInteger, Column, Double, Index, Integer, String, Table, literal_column
 
-from oqron_sql.schema.types import Key, LongText, Serial, ShortKey, Timestamp
+from oqron_sql.schema.types import Excerpt, Key, LongText, Serial, ShortKey, Timestamp
 
 
 class MessageState(enum.StrEnum):
@@ -51,7 +51,7 @@ def adapter_tables(table: Callable[..., Table], index: Callable[..., Index]) -> 
             Column("field", ShortKey, primary_key=True),
             Column("namespace", Key, nullable=False),
             Column("number", Double),
-            Column("text", ShortKey),
+            Column("text", Excerpt),
             Column("record_time", Timestamp, nullable=False),
             index(
                 "fields_number",

@@ -11,6 +11,7 @@ from sqlalchemy.types import TypeEngine
 
 from oqron_sql import dialects
 from oqron_sql.contract import codec
+from oqron_sql.hiding import Unshown
 
 
 class Key(TypeDecorator[str]):
@@ -36,6 +37,15 @@ class ShortKey(TypeDecorator[str]):
         return cast("TypeEngine[Any]", shorter)
 
 
+class Excerpt(ShortKey):
+    """The start of a text that belongs to a payload."""
+
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: SQLAlchemyDialect) -> str | None:
+        return None if value is None else Unshown(value)
+
+
 class LongText(TypeDecorator[str]):
     """Text of several megabytes; JSON is kept in it as the codec wrote it."""
 
@@ -45,6 +55,9 @@ class LongText(TypeDecorator[str]):
     def load_dialect_impl(self, dialect: SQLAlchemyDialect) -> TypeEngine[Any]:
         return dialects.get(dialect.name).text_type()
 
+    def process_bind_param(self, value: str | None, dialect: SQLAlchemyDialect) -> str | None:
+        return None if value is None else Unshown(value)
+
 
 class Value(LongText):
     """JSON, as a value: for an application's own queries."""
@@ -52,7 +65,7 @@ class Value(LongText):
     cache_ok = True
 
     def process_bind_param(self, value: Any, dialect: SQLAlchemyDialect) -> str | None:
-        return None if value is None else codec.dumps(value)
+        return None if value is None else Unshown(codec.dumps(value))
 
     def process_result_value(self, value: str | None, dialect: SQLAlchemyDialect) -> Any:
         return None if value is None else codec.loads(value)

@@ -24,6 +24,9 @@ from oqron_sql.testing.harness import CALLERS, StoreHarness
 
 QUEUE = "test-queue"
 WORKER = "worker-1"
+PAYLOAD = (
+    "planted-payload"  # what is in most jobs of the kit, to be recognised where it must not be
+)
 MINUTE = timedelta(minutes=1)
 SECOND = timedelta(seconds=1)
 MILLISECOND = timedelta(milliseconds=1)
@@ -33,7 +36,7 @@ PAST = datetime(2024, 2, 29, 23, 59, 58, 123_000, tzinfo=UTC)
 R = TypeVar("R")
 
 
-def job(name: str = "job", data: Any = None, *, queue: str = QUEUE, **options: Any) -> Job:
+def job(name: str = "job", data: Any = PAYLOAD, *, queue: str = QUEUE, **options: Any) -> Job:
     """Return an unsaved job; `options` are those of `JobOptions`."""
     return new_job(queue, name, data, JobOptions(**options))
 
@@ -112,7 +115,9 @@ async def finish(store: AsyncStore, outcome: Outcome) -> Settled:
     return settled
 
 
-async def completed(store: AsyncStore, name: str = "job", value: Any = None, **options: Any) -> Job:
+async def completed(
+    store: AsyncStore, name: str = "job", value: Any = PAYLOAD, **options: Any
+) -> Job:
     """Save, lease and complete a job; return what is stored of it."""
     made = await leased(store, name, **options)
     assert (await finish(store, Complete(made, value))).state is JobState.COMPLETED

@@ -14,7 +14,7 @@ from oqron_sql.dialects.sqlite import SQLite
 from oqron_sql.errors import UnsupportedDatabase
 from tests.cli.conftest import RunHere
 from tests.cli.operating import HOSTILE, SECRET, Operator
-from tests.servers import Server
+from tests.servers import PASSWORD, Server
 
 VERSIONS = {"sqlite": "SQLite 3.", "pg-asyncpg": "PostgreSQL ", "maria-pymysql": "MariaDB "}
 TEST_SERVERS_RISK_IT = {
@@ -144,7 +144,7 @@ def test_what_an_application_may_not_see_is_left_out(run_here: RunHere, mariadb:
             "GRANT SELECT, CREATE TEMPORARY TABLES ON test.* TO modest@'127.0.0.1'"
         )
     engine.dispose()
-    url = mariadb.url("pymysql").replace("root@", "modest@")
+    url = mariadb.url("pymysql").replace(f"root:{PASSWORD}@", "modest@")
     outcome = run_here("doctor", "--url", url, "--prefix", "absent_")
     assert (outcome.status, outcome.errors) == (1, "")
     assert "oldest transaction = not told without the right PROCESS" in outcome.said

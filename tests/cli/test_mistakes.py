@@ -12,7 +12,7 @@ import pytest
 
 from tests.cli.conftest import PATIENCE, RunHere, Start
 from tests.cli.operating import HOSTILE, Operator, Outcome
-from tests.servers import Server
+from tests.servers import PASSWORD, Server
 
 OLD = ("--older-than", "1s")
 OF_FAILED = ("--state", "failed")
@@ -111,14 +111,14 @@ def test_a_server_that_is_gone_is_told(run_here: RunHere, command: str, driver: 
 
 
 def test_a_password_that_is_refused_is_not_shown(run_here: RunHere, mariadb: Server) -> None:
-    url = mariadb.url("pymysql").replace("root@", "root:s3cret@")
+    url = mariadb.url("pymysql").replace(f"root:{PASSWORD}@", "root:s3cret@")
     outcome = run_here("doctor", "--url", url)
     refused(outcome, "Access denied for user 'root'")
     assert "s3cret" not in outcome.errors
 
 
 def test_a_database_that_is_missing_is_told(run_here: RunHere, postgresql: Server) -> None:
-    url = postgresql.url("asyncpg", "nowhere").replace("postgres@", "postgres:s3cret@")
+    url = postgresql.url("asyncpg", "nowhere").replace(f"postgres:{PASSWORD}@", "postgres:s3cret@")
     outcome = run_here("queues", "--url", url)
     refused(outcome, 'database "nowhere" does not exist')
     assert "s3cret" not in outcome.errors

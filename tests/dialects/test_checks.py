@@ -15,7 +15,7 @@ from oqron_sql.dialects import sqlite
 from oqron_sql.errors import StoreClosed, UnsupportedDatabase
 from tests import servers
 from tests.conftest import installed
-from tests.servers import Server
+from tests.servers import PASSWORD, Server
 
 PLAIN_USER = (
     "CREATE USER IF NOT EXISTS plain@'127.0.0.1'",
@@ -145,7 +145,7 @@ def test_a_read_only_mariadb(special: Server) -> None:
     SQLStore(root).connect()
     run(root, "SET GLOBAL read_only = 1")
     try:
-        error = refused(root.replace("root@", "plain@"), migrate="check")
+        error = refused(root.replace(f"root:{PASSWORD}@", "plain@"), migrate="check")
         SQLStore(root).connect()  # who may write all the same is let in
     finally:
         run(root, "SET GLOBAL read_only = 0", "SET GLOBAL binlog_format = 'STATEMENT'")
@@ -157,7 +157,7 @@ def test_a_user_who_may_only_write_rows(special: Server) -> None:
     root = special.url("pymysql")
     run(root, *PLAIN_USER, "SET GLOBAL binlog_format = 'ROW'")
     SQLStore(root).connect()
-    with SQLStore(root.replace("root@", "plain@"), migrate="check") as store:
+    with SQLStore(root.replace(f"root:{PASSWORD}@", "plain@"), migrate="check") as store:
         assert store.list_queues() == []
 
 

@@ -18,7 +18,7 @@ from oqron_sql.contract import (
     SearchFilter,
     Store,
 )
-from oqron_sql.testing.steps import with_parent
+from oqron_sql.testing.steps import PAYLOAD, with_parent
 
 QUEUE, OTHER = "mail", "other"
 MINUTE, INSTANT = timedelta(minutes=1), timedelta(milliseconds=1)
@@ -41,7 +41,7 @@ class Seed:
     child: Job
 
 
-def job(name: str = "job", data: Any = None, **options: Any) -> Job:
+def job(name: str = "job", data: Any = PAYLOAD, **options: Any) -> Job:
     return new_job(QUEUE, name, data, JobOptions(**options))
 
 

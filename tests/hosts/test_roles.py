@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from oqron_sql.errors import SchemaOutOfDate
 from tests.hosts.hosts import Either, Host, settled
 from tests.hosts.methods import a_day
+from tests.servers import PASSWORD
 
 ROLE = "clerk"
 
@@ -26,7 +27,7 @@ def grants(served: Host) -> Iterator[Host]:
         ]
         undone = [f"DROP OWNED BY {ROLE}", f"DROP ROLE {ROLE}"]
     else:
-        made = [f"CREATE USER {ROLE}@'127.0.0.1'"]
+        made = [f"CREATE USER {ROLE}@'127.0.0.1' IDENTIFIED BY '{PASSWORD}'"]
         given = [f"GRANT SELECT, INSERT, UPDATE, DELETE ON {database}.* TO {ROLE}@'127.0.0.1'"]
         undone = [f"DROP USER {ROLE}@'127.0.0.1'"]
     run(served.eyes, *made, *given)

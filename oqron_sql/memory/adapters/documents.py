@@ -10,9 +10,11 @@ from typing import Any
 from oqron_sql.contract import codec, documents
 from oqron_sql.contract.adapters import Document, Filter, OrderBy, Where
 from oqron_sql.contract.checks import check_instant, check_names
+from oqron_sql.hiding import hiding
 from oqron_sql.memory.adapters.shell import Call, Data
 
 
+@hiding("text")
 @dataclasses.dataclass(slots=True)
 class Row:
     """One document, as JSON: nobody can change it from outside."""
