@@ -59,6 +59,7 @@ class Shell:
         engine = self.source.engine
         if engine is None or self.closed:
             return
+        self.notifier.after_fork()
         if self.source.shared:
             self.closed = "in a forked process, which has no connection of its own"
         elif self.source.owned is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator
@@ -81,8 +82,19 @@ class Bells:
             ring()
 
 
-_known: weakref.WeakValueDictionary[tuple[object, ...], Bells] = weakref.WeakValueDictionary()
-_knowing = threading.Lock()
+_known: weakref.WeakValueDictionary[tuple[object, ...], Bells]
+_knowing: threading.Lock
+
+
+def _forget() -> None:
+    """Know nobody: whoever waits does so in the process that this one was forked from."""
+    global _known, _knowing
+    _known, _knowing = weakref.WeakValueDictionary(), threading.Lock()
+
+
+_forget()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
 
 
 def bells_of(url: URL, tables: str) -> Bells:

@@ -26,9 +26,20 @@ class Notifier:
         self._source, self._tables = source, tables
         digest = hashlib.blake2b(tables.encode(), digest_size=12).hexdigest()
         self.channel = f"oqron_{digest}" if push and source.dialect.pushes else None
+        self._left_behind: list[object] = []
         self._bells: Bells | None = None
         self._listener: Listener | None = None
         self._watcher: FileWatcher | None = None
+        self._open()
+
+    def after_fork(self) -> None:
+        """Listen for oneself: the thread or task that did is in the other process."""
+        # Nothing of it may be let go of, for that would close its connection, which is theirs.
+        self._left_behind += [self._bells, self._listener, self._watcher]
+        self._open()
+
+    def _open(self) -> None:
+        source, tables = self._source, self._tables
         engine = source.engine
         if engine is None:
             return

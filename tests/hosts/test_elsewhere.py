@@ -7,6 +7,7 @@ import gc
 import os
 import signal
 import threading
+import time
 import warnings
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,11 +19,14 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.orm import Session
 
 from oqron_sql import AsyncSQLStore, JobState, SQLStore
+from oqron_sql.adapters.sql import SQLBroker
+from oqron_sql.contract.topics import topic
 from oqron_sql.errors import ConfigurationError, StoreClosed
+from oqron_sql.notify import Notifier
 from tests.backends import BACKENDS, Backends
 from tests.conftest import installed
 from tests.hosts.hosts import Host, Transaction, settled
-from tests.hosts.methods import QUEUE, job
+from tests.hosts.methods import MINUTE, QUEUE, job
 
 AWAITED = ("aiosqlite", "pg-asyncpg", "pg-psycopg", "maria-asyncmy")
 BLOCKING = ("sqlite", "pg-psycopg-blocking", "maria-pymysql")
@@ -167,6 +171,44 @@ def test_an_awaiting_store_works_in_a_forked_process(url: str) -> None:
         assert forked(lambda: elsewhere(save(store))) == "None"
         assert runner.run(store.count_jobs(QUEUE, JobState.WAITING)) == 10
         runner.run(store.disconnect())
+
+
+@pytest.mark.parametrize("name", ["sqlite", "pg-psycopg-blocking"])
+def test_a_forked_process_is_woken_by_itself(url: str) -> None:
+    """Not by the thread that listened before, which is in the other process."""
+    with SQLBroker(url) as broker, ThreadPoolExecutor(1) as threads:
+        notifier = broker.store.notifier
+        broker.publish(QUEUE, "first")
+        assert broker.claim_blocking(QUEUE, "me", MINUTE, MINUTE)
+        with notifier.bell(topic("broker", QUEUE)):
+            until_it_listens(notifier)
+        ready, started = os.pipe()
+
+        def publish() -> None:
+            os.read(ready, 1)
+            broker.publish(QUEUE, "second")
+
+        def wait() -> bool:
+            with notifier.bell(topic("broker", QUEUE)) as bell:
+                until_it_listens(notifier)
+                bell.wait(0)  # it rings once when it begins to listen
+                os.write(started, b"x")
+                begun = time.monotonic()
+                bell.wait(PATIENCE / 2)
+                return time.monotonic() - begun < PATIENCE / 2
+
+        published = threads.submit(publish)
+        assert forked(wait) == "True"
+        published.result(PATIENCE)
+        os.close(ready)
+        os.close(started)
+
+
+def until_it_listens(notifier: Notifier) -> None:
+    listener, end = notifier._listener, time.monotonic() + PATIENCE
+    while listener is not None and not listener.listening:
+        assert time.monotonic() < end
+        time.sleep(0.01)
 
 
 def test_a_database_in_memory_stays_behind() -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from oqron_sql import dialects
-from tests.servers import Server
+from tests.servers import PASSWORD, Server
 
 numbers = itertools.count(1)
 Tables = dict[str, Any]
@@ -149,7 +149,7 @@ class MariaDB(Target):
         return new_database(self._server, sa.make_url(self._server.url("pymysql")))
 
     def feed(self, url: sa.URL, script: str) -> None:
-        client = ("mariadb", "--no-defaults", "-h", "127.0.0.1", "-u", "root")
+        client = ("mariadb", "--no-defaults", "-h", "127.0.0.1", "-u", "root", f"-p{PASSWORD}")
         run_client([*client, "-P", str(url.port), str(url.database)], script)
 
     def tables(self, conn: sa.Connection, schema: str | None = None) -> Tables:
