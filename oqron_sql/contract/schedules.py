@@ -17,6 +17,7 @@ from oqron_sql.contract.model import Job
 from oqron_sql.contract.newjob import new_job
 from oqron_sql.contract.options import DEFAULT_OPTIONS, SHORTEST, JobOptions, Repeat
 from oqron_sql.errors import InvalidInput
+from oqron_sql.hiding import hiding
 
 CatchUp = Literal["latest", "all", "none"]
 """What becomes of slots that nobody was there for: the newest is made up for, all are, or none."""
@@ -30,6 +31,7 @@ _SLOT = re.compile(r"@(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{6})?Z)\Z")
 _UNFIT = ("delay", "job_id", "repeat")
 
 
+@hiding("data")
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
     """A series of jobs: which they are, when they are due, and how far it has come.

@@ -55,6 +55,7 @@ from oqron_sql.dialects.base import (
 from oqron_sql.dialects.examining import Examination
 from oqron_sql.dialects.upserting import Upserting
 from oqron_sql.errors import UnsupportedDatabase
+from oqron_sql.hiding import Unshown
 
 # serialization_failure, deadlock_detected, lock_not_available, disk_full
 TRANSIENT = {"40001", "40P01", "55P03", "53100"}
@@ -270,7 +271,9 @@ class PostgreSQL(Upserting):
 
     def batch_values(self, columns: Mapping[str, TypeEngine[Any]], rows: Rows) -> dict[str, Any]:
         return {
-            f"batch_{name}": json.dumps(values, ensure_ascii=False, default=datetime.isoformat)
+            f"batch_{name}": Unshown(
+                json.dumps(values, ensure_ascii=False, default=datetime.isoformat)
+            )
             for name, values in zip(columns, zip(*rows, strict=True), strict=True)
         }
 
