@@ -56,6 +56,14 @@ def pooler(session: nox.Session) -> None:
 
 
 @nox.session
+def joined(session: nox.Session) -> None:
+    """The store's kit in transactions that a host commits."""
+    install(session)
+    kit = "tests/contract/test_store.py"
+    session.run("pytest", "-p", "tests.hosts.joined", kit, *session.posargs)
+
+
+@nox.session
 def races(session: nox.Session) -> None:
     """Nothing is handed out twice and no limit is exceeded, whoever else is at work."""
     install(session)
