@@ -23,7 +23,7 @@ from oqron_sql.cli.database import (
 )
 from oqron_sql.cli.diagnosis import QueueHealth, judge, judge_schedules, look_at
 from oqron_sql.cli.messages import FAILED, show_url
-from oqron_sql.cli.printing import new_console, print_json, say, show_span, table
+from oqron_sql.cli.printing import new_console, print_json, print_table, say, show_span
 from oqron_sql.dialects import Examination, Finding
 from oqron_sql.errors import SchemaOutOfDate, UnsupportedDatabase
 from oqron_sql.queries.tx import Tx
@@ -128,7 +128,7 @@ def _print(console: Console, report: Report) -> None:
     say(console, f"revision  {report.revision or 'none'}")
     if report.queues:
         say(console, "")
-        console.print(table(HEADINGS, [_row(queue) for queue in report.queues]))
+        print_table(console, HEADINGS, [_row(queue) for queue in report.queues])
     for finding in report.findings:
         say(console, "")
         mark, style = ("WRONG", "bold red") if finding.serious else ("note", "yellow")

@@ -12,9 +12,9 @@ from oqron_sql.cli.printing import (
     new_console,
     plain,
     print_json,
+    print_table,
     say,
     show_instant,
-    table,
 )
 from oqron_sql.contract import Job, JobState, Schedule, SearchResult
 
@@ -32,7 +32,7 @@ def print_jobs(found: SearchResult, *, as_json: bool) -> None:
         return
     console = new_console()
     if found.jobs:
-        console.print(table(HEADINGS, [_row(job) for job in found.jobs]))
+        print_table(console, HEADINGS, [_row(job) for job in found.jobs])
     say(console, f"{len(found.jobs):,} of {found.total:,}")
 
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from rich.console import Console, JustifyMethod
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -48,6 +49,23 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[Cell]]) -> Table:
     for row in rows:
         made.add_row(*(Text(f"{c:,}" if isinstance(c, int) else printable(c)) for c in row))
     return made
+
+
+def print_table(console: Console, headings: Sequence[str], rows: Sequence[Sequence[Cell]]) -> None:
+    """Print a table; where the terminal is too narrow for it, each row by itself, cell by cell."""
+    made = table(headings, rows)
+    anywhere = console.options.update(max_width=WIDE)
+    if Measurement.get(console, anywhere, made).minimum <= console.width:
+        console.print(made)
+        return
+    width = max(map(len, headings))
+    for i, row in enumerate(rows):
+        if i:
+            say(console, "")
+        for heading, cell in zip(headings, row, strict=True):
+            shown = f"{cell:,}" if isinstance(cell, int) else cell
+            if shown:
+                say(console, f"{heading:{width}}  {shown}")
 
 
 def print_json(value: Any) -> None:

@@ -21,7 +21,7 @@ from oqron_sql.cli.database import (
     refuse_unknown,
 )
 from oqron_sql.cli.messages import plural
-from oqron_sql.cli.printing import new_console, print_json, say, show_instant, table
+from oqron_sql.cli.printing import new_console, print_json, print_table, say, show_instant
 from oqron_sql.contract import JobState, QueueInfo
 
 WHOLE_QUEUE = "__all__"
@@ -53,7 +53,7 @@ def queues(
         say(console, "No queue has any job.")
         return
     headings = ("queue", *SHOWN, "paused", "latest activity")
-    console.print(table(headings, [_row(info) for info in found]))
+    print_table(console, headings, [_row(info) for info in found])
 
 
 def _row(info: QueueInfo) -> list[str | int]:

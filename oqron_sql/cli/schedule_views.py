@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from oqron_sql.cli.job_views import print_fields
-from oqron_sql.cli.printing import new_console, print_json, say, show_instant, table
+from oqron_sql.cli.printing import new_console, print_json, print_table, say, show_instant
 from oqron_sql.contract import Schedule
 
 HEADINGS = ("key", "queue", "job", "when", "fired", "last", "next")
@@ -21,7 +21,7 @@ def print_schedules(found: Sequence[Schedule], *, as_json: bool) -> None:
         return
     console = new_console()
     if found:
-        console.print(table(HEADINGS, [_row(schedule) for schedule in found]))
+        print_table(console, HEADINGS, [_row(schedule) for schedule in found])
     else:
         say(console, "There is no schedule.")
 

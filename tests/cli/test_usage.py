@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
+from oqron_sql.cli.printing import Cell, print_table
 from tests.cli.conftest import RunHere, Start
 
 UNREACHABLE = [
@@ -75,3 +78,24 @@ def test_it_is_a_module_too(start: Start) -> None:
     command = start("demo", "/nowhere/at/all")
     assert command.wait() == 2
     assert "does not exist" in command.said
+
+
+def test_a_table_that_does_not_fit_is_told_row_by_row() -> None:
+    headings = ("id", "state", "reason")
+    rows: list[list[Cell]] = [["a" * 36, "failed", ""], ["b" * 36, 1_000, "no"]]
+
+    def told(width: int) -> list[str]:
+        console = Console(file=io.StringIO(), width=width, force_terminal=True, color_system=None)
+        print_table(console, headings, rows)
+        assert isinstance(console.file, io.StringIO)
+        return [line.rstrip() for line in console.file.getvalue().splitlines()]
+
+    assert len(told(80)) == 3
+    assert told(50) == [
+        f"id      {'a' * 36}",
+        "state   failed",
+        "",
+        f"id      {'b' * 36}",
+        "state   1,000",
+        "reason  no",
+    ]

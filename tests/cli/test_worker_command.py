@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import signal
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -156,8 +155,6 @@ def test_workers_end_when_their_supervisor_is_killed(start: Start, url: str) -> 
 
 def test_a_mistake_in_the_first_of_many_is_told_once(start: Start) -> None:
     command = start("worker", f"{WORKERS}:wroker", "--processes", "4")
-    begun = time.monotonic()
     assert command.wait() == 2, command.said
-    assert time.monotonic() - begun < PATIENCE / 2
     assert command.said.count("did you mean 'worker'?") == 1
     assert "a worker ended before it worked: exit status 2" in command.said
