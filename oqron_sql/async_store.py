@@ -193,6 +193,10 @@ class AsyncSQLStore(BaseStore):
         )
         return saved
 
+    async def ask_for_hints(self, queue: str, job_id: str) -> None:
+        """Let other processes hint at changes of a job for half a minute."""
+        await self.run(self._ask_for_hints(queue, job_id))
+
     async def connect(self) -> None:
         """Check the server and bring the tables to head; idempotent."""
         if self._shell.source.engine is not None:
@@ -201,7 +205,8 @@ class AsyncSQLStore(BaseStore):
     async def disconnect(self) -> None:
         """Drop subscribers and close the engine if it was created here; idempotent."""
         self._disconnect()
-        await self._shell.notifier.aclose()
+        if self._shell.source.engine is not None:
+            await self._shell.notifier.aclose()
         owned = self._shell.source.owned
         if isinstance(owned, AsyncEngine):
             await owned.dispose(close=self._home is None or self._home.is_here())

@@ -6,16 +6,19 @@ import dataclasses
 import os
 import random
 import weakref
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Self
 
 from oqron_sql import migrate
+from oqron_sql.contract.checks import check_name
 from oqron_sql.contract.clock import Clock
 from oqron_sql.contract.events import Callback, ErrorHandler, Subscribers
 from oqron_sql.contract.model import Metrics
 from oqron_sql.engines import (
     Source,
 )
-from oqron_sql.notify import Notifier
+from oqron_sql.notify import Notifier, QueueWakeup
 from oqron_sql.queries.tx import Settings, Tx
 from oqron_sql.schema.tables import tables
 from oqron_sql.shell import Shell
@@ -40,9 +43,10 @@ class BaseStore:
         on_event_error: ErrorHandler | None,
         push: bool,
     ) -> None:
-        # Behind a pooler that lends a connection for a transaction, nobody can listen.
-        push = push and source.pooler != "transaction"
-        notifier = Notifier(source, f"{schema or ''}.{prefix}", push=push)
+        # Behind a pooler that lends a connection for a transaction, one can tell, but not listen.
+        notifier = Notifier(
+            source, f"{schema or ''}.{prefix}", push=push, listen=source.pooler != "transaction"
+        )
         settings = Settings(
             tables=tables(prefix, schema),
             clock=clock or Clock(),
@@ -50,6 +54,7 @@ class BaseStore:
             max_payload=max_payload,
             shard=random.randrange(SHARDS),  # noqa: S311 - spreads writers, guards nothing
             channel=notifier.channel,
+            asked=notifier.asked,
         )
         self._migrate = migrate
         self._shell = Shell(source, settings, Subscribers(on_event_error), notifier)
@@ -103,6 +108,20 @@ class BaseStore:
     def has_subscribers(self, queue: str, *, besides: Callback | None = None) -> bool:
         """Whether an event of `queue` would reach any callback `besides` one."""
         return self._shell.subscribers.any(queue, besides)
+
+    def wakeup(self, queue: str) -> QueueWakeup:
+        """Return what a worker of `queue` waits on; whichever process adds a job, it is woken."""
+        return QueueWakeup(self.notifier, check_name("queue", queue))
+
+    def hints(
+        self, queue: str, job_id: str, wake: Callable[[], object]
+    ) -> AbstractContextManager[None]:
+        """Call `wake` at each hint that a job may have changed, until the end of the block."""
+        return self.notifier.hints(queue, job_id, wake)
+
+    def _ask_for_hints(self, queue: str, job_id: str) -> Callable[[Tx], None]:
+        """Return the body of `ask_for_hints`."""
+        return lambda tx: self.notifier.ask(tx.conn, queue, job_id)
 
     def _connect(self) -> None:
         """Check the server and bring the tables to head, unless a host's transaction is used."""

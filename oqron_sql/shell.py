@@ -69,7 +69,7 @@ class Shell:
 
     def twin(self, source: Source) -> Shell:
         """Return a shell on `source`, the same database, with subscribers of its own."""
-        twin = Shell(source, self.settings, Subscribers(), self.notifier)
+        twin = Shell(source, self.settings, Subscribers(), self.notifier.twin(source))
         twin._turn = self._turn  # whoever shares a connection, or a file, waits for its turn
         return twin
 
@@ -109,8 +109,7 @@ class Shell:
             tx = Tx(conn, self.source.dialect, self.settings)
             try:
                 result = body(tx)
-                if not tx.told:
-                    self.notifier.push(conn, tx.topics)
+                self.notifier.push(conn, tx.untold)
                 if self._in_transaction(tx):
                     self.source.dialect.commit(conn)
             except DBAPIError as error:
@@ -199,8 +198,7 @@ class Shell:
             tx = Tx(conn, dialect, self.settings, joined=not alone)
             try:
                 result = body(tx)
-                if not tx.told:
-                    self.notifier.push(conn, tx.topics)
+                self.notifier.push(conn, tx.untold)
                 tx.commit()
             except BaseException as error:
                 with contextlib.suppress(SQLAlchemyError):

@@ -60,8 +60,8 @@ class SQLStore(BaseStore):
     `migrate` says what `connect` does about the tables: bring them to head ("auto"), only look
     ("check"), nothing ("off"). `pooler` says that there is one in front of the database, and what
     it lends a connection for: "transaction" or "session". `max_payload` is in bytes of JSON. `push`
-    lets PostgreSQL's NOTIFY wake those who wait in other processes, except behind a pooler of
-    transactions; without it they look once a second. Only tests pass a `clock`.
+    lets PostgreSQL's NOTIFY wake those who wait in other processes; without it, and for those who
+    wait behind a pooler of transactions, they look once a second. Only tests pass a `clock`.
 
     Raises:
         ConfigurationError: `bind` is nothing a blocking store can use.
@@ -121,6 +121,10 @@ class SQLStore(BaseStore):
         """Run a body of SQL in one operation; for extensions."""
         return self._shell.run(body, repeatable=repeatable)
 
+    def ask_for_hints(self, queue: str, job_id: str) -> None:
+        """Let other processes hint at changes of a job for half a minute."""
+        self.run(self._ask_for_hints(queue, job_id))
+
     def connect(self) -> None:
         """Check the server and bring the tables to head; idempotent."""
         self._connect()
@@ -128,7 +132,8 @@ class SQLStore(BaseStore):
     def disconnect(self) -> None:
         """Drop subscribers and close the engine if it was created here; idempotent."""
         self._disconnect()
-        self._shell.notifier.close()
+        if self._shell.source.engine is not None:
+            self._shell.notifier.close()
         owned = self._shell.source.owned
         if owned is not None and not isinstance(owned, AsyncEngine):
             owned.dispose()

@@ -84,7 +84,7 @@ class Transaction(Shell):
         """
         conn = self._connection_of_it()
         try:
-            self.notifier.push(conn, set().union(*(tx.topics for tx in self._told)))
+            self.notifier.push(conn, set().union(*(tx.untold for tx in self._told)))
             self.source.dialect.commit(conn)
         except DBAPIError as error:
             self.source.dialect.redact(error)

@@ -302,8 +302,8 @@ class Dialect:
     def telling(self, statement: Any) -> Executable | None:
         """Return `statement` such that it notifies if it changes a row; None if it cannot.
 
-        It then has the parameters `hint_channel` and `hint_payload`. So a statement that commits by
-        itself takes no further round trip.
+        It then has the parameters `hint_channel` and `hint_payload`, and selects how many rows it
+        changed. So telling takes no further round trip.
         """
         return None
 

@@ -27,6 +27,7 @@ from sqlalchemy import (
     Text,
     any_,
     bindparam,
+    case,
     column,
     func,
     literal_column,
@@ -293,10 +294,12 @@ def _driver(conn: Connection) -> Any:
 
 @functools.lru_cache(maxsize=64)
 def _telling(statement: Any) -> Executable:
+    done = statement.returning(literal_column("1").label("one")).cte("done")
+    n = func.count()
     told = func.pg_notify(
         bindparam("hint_channel", type_=Text), bindparam("hint_payload", type_=Text)
     )
-    return cast("Executable", statement.returning(told))
+    return select(n, case((n > 0, told))).select_from(done)
 
 
 async def _pass_on(told: Any, heard: Callable[[str], None]) -> None:

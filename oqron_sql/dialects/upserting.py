@@ -77,8 +77,8 @@ class Upserting(Dialect):
         plain = plain_insert_many(self, table, names, tuple(same), timed)
         if self.looks_dearly and not self.in_transaction(work.conn):
             with contextlib.suppress(IntegrityError):  # nothing was written: look who is in the way
-                return work.conn.execute(plain, params).rowcount
-        return work.conn.execute(_ignoring(self, plain, table), params).rowcount
+                return work.change(plain, params)
+        return work.change(_ignoring(self, plain, table), params)
 
     def upsert(
         self, work: Work, table: Table, row: Values, changes: Changes, params: Values = NOTHING

@@ -6,5 +6,6 @@ Without any of them, whoever waits looks once a second.
 """
 
 from oqron_sql.notify.notifier import Notifier
+from oqron_sql.notify.wakeups import QueueWakeup
 
-__all__ = ["Notifier"]
+__all__ = ["Notifier", "QueueWakeup"]

@@ -11,7 +11,9 @@ from collections.abc import Callable, Iterable, Iterator
 
 from sqlalchemy import URL
 
-from oqron_sql.contract.topics import EVERYTHING
+from oqron_sql.contract.topics import ASKING, EVERYTHING, Asked
+
+ASKED_FOR = 30.0  # seconds
 
 
 class Bell:
@@ -34,20 +36,25 @@ class AsyncBell:
     """Wakes a coroutine of the running loop. What rings before it waits is not missed."""
 
     def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
+        self._loop, self._thread = asyncio.get_running_loop(), threading.get_ident()
         self._event = asyncio.Event()
 
     def ring(self) -> None:
         """Wake it, from any thread."""
+        if threading.get_ident() == self._thread:
+            self._event.set()
+            return
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits
             self._loop.call_soon_threadsafe(self._event.set)
 
-    async def wait(self, seconds: float) -> None:
-        """Wait until it rings, for so long at most."""
+    async def wait(self, seconds: float) -> bool:
+        """Wait until it rings, for so long at most; whether it did."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._event.wait()
+        rung = self._event.is_set()
         self._event.clear()
+        return rung
 
 
 class Bells:
@@ -55,10 +62,11 @@ class Bells:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._rings: dict[str, set[Callable[[], None]]] = {}
+        self._rings: dict[str, set[Callable[[], object]]] = {}
+        self.asked = Asked()
 
     @contextlib.contextmanager
-    def hung(self, topic: str, ring: Callable[[], None]) -> Iterator[None]:
+    def hung(self, topic: str, ring: Callable[[], object]) -> Iterator[None]:
         """Call `ring` for each hint at `topic`, until the end of the block."""
         with self._lock:
             self._rings.setdefault(topic, set()).add(ring)
@@ -70,6 +78,16 @@ class Bells:
                 left.discard(ring)
                 if not left:
                     del self._rings[topic]
+
+    def hear(self, told: Iterable[str]) -> None:
+        """Ring what another process told of, and note what it asked for."""
+        topics: list[str] = []
+        for each in told:
+            if each.startswith(ASKING):
+                self.asked.add(each.removeprefix(ASKING), ASKED_FOR)
+            else:
+                topics.append(each)
+        self.ring(topics)
 
     def ring(self, topics: Iterable[str]) -> None:
         """Wake those who wait for one of `topics`; `EVERYTHING` is all of them."""

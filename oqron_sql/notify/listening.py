@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Callable
 
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.util import await_only, greenlet_spawn
 
 from oqron_sql.contract.topics import EVERYTHING
@@ -39,7 +38,7 @@ class Listener:
 
     def start(self) -> None:
         """Begin to listen; nothing if it has begun."""
-        if self._thread is not None or self._task is not None:
+        if self._thread is not None or (self._task is not None and _lives(self._task)):
             return
         self._stopped.clear()
         if self._source.hop == "greenlet":
@@ -70,7 +69,7 @@ class Listener:
         while not self._stopped.is_set():
             try:
                 self._listen()
-            except (SQLAlchemyError, OSError) as error:
+            except Exception as error:  # noqa: BLE001 - drivers raise their own; it goes on
                 logger.info("listening for hints failed: %s", type(error).__name__)
             if self.listening:
                 self.listening, pause = False, FIRST_PAUSE
@@ -110,3 +109,8 @@ class Listener:
             await_only(asyncio.sleep(seconds))
         else:
             self._stopped.wait(seconds)
+
+
+def _lives(task: asyncio.Task[None]) -> bool:
+    """Whether a task goes on; one whose event loop has ended never will, nor say so."""
+    return not task.done() and not task.get_loop().is_closed()

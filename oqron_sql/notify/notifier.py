@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from datetime import timedelta
 
 from sqlalchemy import URL, Connection
 
-from oqron_sql.contract.topics import EVERYTHING, payload
+from oqron_sql.contract.topics import ASKING, EVERYTHING, Asked, job_topic, payload
 from oqron_sql.engines import Source
-from oqron_sql.notify.bells import AsyncBell, Bell, Bells, bells_of
+from oqron_sql.notify.bells import ASKED_FOR, AsyncBell, Bell, Bells, bells_of
 from oqron_sql.notify.files import FileWatcher
 from oqron_sql.notify.listening import Listener
 
@@ -22,12 +22,13 @@ LOOK_EVERY_WHILE_LISTENING = timedelta(seconds=5)
 class Notifier:
     """Hints at what was committed, out of this process and into it."""
 
-    def __init__(self, source: Source, tables: str, *, push: bool) -> None:
+    def __init__(self, source: Source, tables: str, *, push: bool, listen: bool) -> None:
         self._source, self._tables = source, tables
         digest = hashlib.blake2b(tables.encode(), digest_size=12).hexdigest()
         self.channel = f"oqron_{digest}" if push and source.dialect.pushes else None
         self._left_behind: list[object] = []
         self._bells: Bells | None = None
+        self._asked = Asked()
         self._listener: Listener | None = None
         self._watcher: FileWatcher | None = None
         self._open()
@@ -44,11 +45,22 @@ class Notifier:
         if engine is None:
             return
         self._bells = bells_of(engine.url, tables)
-        if self.channel is not None:
-            self._listener = Listener(source, self.channel, self._bells.ring)
+        self._asked = self._bells.asked
+        if self.channel is not None and listen:
+            self._listener = Listener(source, self.channel, self._bells.hear)
         elif files := source.dialect.files(engine.url):
             everybody = self._bells
             self._watcher = FileWatcher(files, lambda: everybody.ring([EVERYTHING]))
+
+    def twin(self, source: Source) -> Notifier:
+        """Return a notifier for another event loop, which opens and closes what it needs itself."""
+        push, listen = self.channel is not None, self._listener is not None
+        return Notifier(source, self._tables, push=push, listen=listen)
+
+    @property
+    def asked(self) -> Asked:
+        """The jobs that somebody waits for."""
+        return self._asked
 
     @property
     def look_every(self) -> timedelta:
@@ -63,6 +75,8 @@ class Notifier:
 
     def ring(self, url: URL, topics: Collection[str]) -> None:
         """Tell this process, after the commit."""
+        if self._watcher is not None:
+            self._watcher.pass_over()
         if topics:
             bells_of(url, self._tables).ring(topics)
 
@@ -75,15 +89,30 @@ class Notifier:
     def bell(self, topic: str) -> Iterator[Bell]:
         """Return what rings in this thread at `topic`, until the end of the block."""
         bell = Bell()
-        with self._attending(), self._hung(topic, bell):
+        with self._attending(), self._hung(topic, bell.ring):
             yield bell
 
     @contextlib.contextmanager
     def async_bell(self, topic: str) -> Iterator[AsyncBell]:
         """Return what rings on this loop at `topic`, until the end of the block."""
         bell = AsyncBell()
-        with self._attending(), self._hung(topic, bell):
+        with self._attending(), self._hung(topic, bell.ring):
             yield bell
+
+    @contextlib.contextmanager
+    def hints(self, queue: str, job_id: str, wake: Callable[[], object]) -> Iterator[None]:
+        """Call `wake` at each hint at a job, until the end of the block."""
+        topic = job_topic(queue, job_id)
+        self.asked.add(topic, ASKED_FOR)
+        with self._attending(), self._hung(topic, wake):
+            yield
+
+    def ask(self, conn: Connection, queue: str, job_id: str) -> None:
+        """Ask this process and others for hints at a job."""
+        topic = job_topic(queue, job_id)
+        self.asked.add(topic, ASKED_FOR)
+        if self.channel is not None:
+            self._source.dialect.notify(conn, self.channel, ASKING + topic)
 
     def close(self) -> None:
         """Listen no more."""
@@ -95,10 +124,12 @@ class Notifier:
         if self._listener is not None:
             await self._listener.astop()
 
-    def _hung(self, topic: str, bell: Bell | AsyncBell) -> contextlib.AbstractContextManager[None]:
+    def _hung(
+        self, topic: str, ring: Callable[[], object]
+    ) -> contextlib.AbstractContextManager[None]:
         if self._bells is None:
             return contextlib.nullcontext()
-        return self._bells.hung(topic, bell.ring)
+        return self._bells.hung(topic, ring)
 
     @contextlib.contextmanager
     def _attending(self) -> Iterator[None]:

@@ -11,6 +11,7 @@ from oqron_sql.contract.checks import check_instant, check_name, check_names
 from oqron_sql.contract.model import JobState
 from oqron_sql.queries.rows import in_state
 from oqron_sql.queries.tx import Tx
+from oqron_sql.queries.waking import rouse
 from oqron_sql.schema.tables import STATES
 
 
@@ -43,11 +44,12 @@ def _promote(tx: Tx, queue: str, limit: int, *conditions: ColumnElement[Any]) ->
     seqs = tx.conn.scalars(tx.dialect.lock_rows(due)).all()
     if not seqs:
         return 0
-    return tx.conn.execute(
+    rouse(tx, queue)
+    return tx.change(
         update(jobs)
         .where(jobs.c.seq.in_(seqs), in_state(jobs, JobState.DELAYED))
         .values(state=STATES[JobState.WAITING], delay_until=null())
-    ).rowcount
+    )
 
 
 def delayed(tx: Tx, queue: str) -> Select[Any]:

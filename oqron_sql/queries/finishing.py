@@ -49,6 +49,7 @@ from oqron_sql.hiding import hiding
 from oqron_sql.queries import flows, history, metrics, retention, tallies
 from oqron_sql.queries.rows import attempt_body
 from oqron_sql.queries.tx import INSTANT, Contended, Tx
+from oqron_sql.queries.waking import report, rouse
 from oqron_sql.schema.tables import STATES, Tables
 from oqron_sql.schema.types import LongText
 
@@ -93,6 +94,7 @@ class _End:
 def finish_jobs(tx: Tx, queue: str, outcomes: Sequence[Outcome]) -> list[Settled]:
     """Record `outcomes`; a stale lease changes nothing and is told as lost."""
     check_name("queue", queue)
+    report(tx, queue, [outcome.job.id for outcome in outcomes])
     plain = _plain(tx, queue, outcomes)
     if plain and _complete(tx, queue, plain):
         return [Settled(o.job.id, o.job.lease, JobState.COMPLETED) for o in outcomes]
@@ -265,6 +267,8 @@ def _conclude(tx: Tx, queue: str, ends: Sequence[_End], at: datetime | None) -> 
     tallies.add_all(tx, queue, [end.state for end in finished])
     metrics.record(tx, queue, [end.job.seq for end in finished])
     history.append(tx, [entry for end in ends if end.failed for entry in _entries(end, at)])
+    if any(end.state is JobState.WAITING for end in ends):
+        rouse(tx, queue)  # of those that are due later, this worker knows
     children = [end for end in finished if end.job.parent_id is not None]
     if children:
         flows.tell(

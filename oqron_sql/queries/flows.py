@@ -17,6 +17,7 @@ from oqron_sql.queries.options import load_options
 from oqron_sql.queries.removing import delete_rows, doomed
 from oqron_sql.queries.rows import in_state, job_columns, jobs_from_rows
 from oqron_sql.queries.tx import Tx
+from oqron_sql.queries.waking import report_surely, rouse
 from oqron_sql.schema.tables import STATES
 
 _UNSTARTED = (JobState.WAITING_CHILDREN, JobState.WAITING)
@@ -66,7 +67,7 @@ def _tell_parent(tx: Tx, key: tuple[str, str], children: list[Child]) -> list[Ch
     if failures and policy == "remove" and parent.state in _UNSTARTED:
         delete_rows(tx, [parent])
         return [] if parent.parent_notified else [Child.of(parent, gone=True)]
-    _count_down(tx, parent.seq, len(fresh))
+    _count_down(tx, parent, len(fresh))
     return []
 
 
@@ -76,7 +77,7 @@ def excuse(tx: Tx, children: Sequence[Job]) -> None:
         if child.parent_queue_name is not None and child.parent_id is not None:
             parent = _lock(tx, child.parent_queue_name, child.parent_id)
             if parent is not None:
-                _count_down(tx, parent.seq, 1)
+                _count_down(tx, parent, 1)
 
 
 def failed_by(reason: str) -> str:
@@ -93,7 +94,7 @@ def _mark(tx: Tx, seq: int) -> bool:
 
 def _lock(tx: Tx, queue: str, job_id: str) -> Row[Any] | None:
     jobs = tx.tables.jobs
-    query: Select[Any] = doomed(jobs).add_columns(jobs.c.opts)
+    query: Select[Any] = doomed(jobs).add_columns(jobs.c.opts, jobs.c.pending_children_count)
     query = query.where(jobs.c.id == job_id, jobs.c.queue_name == queue)
     return tx.conn.execute(tx.dialect.lock_rows(query, skip_locked=False)).first()
 
@@ -111,25 +112,28 @@ def _fail(tx: Tx, parent: Row[Any], reason: str) -> bool:
     guard = (jobs.c.seq == parent.seq, in_state(jobs, *_UNSTARTED))
     if tx.conn.execute(update(jobs).where(*guard).values(values)).rowcount == 0:
         return False
+    report_surely(tx, parent.queue_name, parent.id)
     tallies.add(tx, parent.queue_name, JobState.FAILED, 1)
     metrics.record(tx, parent.queue_name, [parent.seq])
     return True
 
 
-def _count_down(tx: Tx, seq: int, n: int) -> bool:
+def _count_down(tx: Tx, parent: Row[Any], n: int) -> bool:
     """Let a waiting parent wait for `n` children less; at none left it may run."""
     jobs = tx.tables.jobs
     left = jobs.c.pending_children_count
     more = left > n
     counted = (
         update(jobs)
-        .where(jobs.c.seq == seq, in_state(jobs, JobState.WAITING_CHILDREN))
+        .where(jobs.c.seq == parent.seq, in_state(jobs, JobState.WAITING_CHILDREN))
         # The state first: MySQL computes from left to right with what it has just assigned.
         .ordered_values(
             (jobs.c.state, case((more, jobs.c.state), else_=STATES[JobState.WAITING])),
             (left, case((more, left - n), else_=literal_column("0"))),
         )
     )
+    if parent.pending_children_count <= n:
+        rouse(tx, parent.queue_name)
     return tx.conn.execute(counted).rowcount == 1
 
 
@@ -153,7 +157,7 @@ def notify_child_completed(
         child = tx.conn.scalar(tx.current(query))
         if child is not None and not _mark(tx, child):
             return JobState.WAITING_CHILDREN
-    _count_down(tx, parent.seq, 1)
+    _count_down(tx, parent, 1)
     return JobState(
         tx.conn.execute(select(jobs.c.state).where(jobs.c.seq == parent.seq)).scalar_one()
     )

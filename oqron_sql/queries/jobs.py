@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Row, null, select, update
+from sqlalchemy import Row, Select, bindparam, null, select, update
 
 from oqron_sql.contract import codec
 from oqron_sql.contract.checks import check_names
@@ -18,16 +19,24 @@ from oqron_sql.queries.maintenance import remove_rows
 from oqron_sql.queries.removing import doomed
 from oqron_sql.queries.rows import in_state, job_columns, jobs_from_rows
 from oqron_sql.queries.tx import Contended, Tx
-from oqron_sql.schema.tables import RESTING, STATES
+from oqron_sql.queries.waking import report_surely
+from oqron_sql.schema.tables import RESTING, STATES, Tables
 
 
 def get_job(tx: Tx, queue: str, job_id: str) -> Job | None:
     """Return a copy of the job, or None."""
     check_names(queue=queue, job_id=job_id)
-    jobs = tx.tables.jobs
-    query = select(*job_columns(jobs)).where(jobs.c.id == job_id, jobs.c.queue_name == queue)
-    found = jobs_from_rows(tx, tx.conn.execute(query).all())
+    params = {"job": job_id, "queue": queue}
+    found = jobs_from_rows(tx, tx.conn.execute(_the_job(tx.tables), params).all())
     return found[0] if found else None
+
+
+@functools.lru_cache(maxsize=64)
+def _the_job(tables: Tables) -> Select[Any]:
+    jobs = tables.jobs
+    return select(*job_columns(jobs)).where(
+        jobs.c.id == bindparam("job"), jobs.c.queue_name == bindparam("queue")
+    )
 
 
 def find_job_by_id(tx: Tx, job_id: str) -> Job | None:
@@ -65,7 +74,8 @@ def remove_job(tx: Tx, queue: str, job_id: str) -> None:
     tx.begin()
     query = doomed(jobs).where(jobs.c.id == job_id, jobs.c.queue_name == queue)
     rows = tx.conn.execute(tx.dialect.lock_rows(query, skip_locked=False)).all()
-    remove_rows(tx, rows)
+    if remove_rows(tx, rows):
+        report_surely(tx, queue, job_id)
 
 
 def cancel_job(tx: Tx, queue: str, job_id: str, *, unstarted: bool = False) -> bool:
@@ -106,6 +116,7 @@ def _end_unstarted(tx: Tx, row: Row[Any]) -> None:
     guard = (jobs.c.seq == row.seq, in_state(jobs, JobState(row.state)))
     if tx.conn.execute(update(jobs).where(*guard).values(values)).rowcount == 0:
         raise Contended
+    report_surely(tx, row.queue_name, row.id)
     tallies.add(tx, row.queue_name, JobState.FAILED, 1)
     metrics.record(tx, row.queue_name, [row.seq])
     flows.tell(tx, [flows.Child.of(row, CANCELLED)])

@@ -16,6 +16,7 @@ from oqron_sql.errors import LeaseLost
 from oqron_sql.queries import flows, metrics, tallies
 from oqron_sql.queries.rows import in_state, job_columns, jobs_from_rows
 from oqron_sql.queries.tx import INSTANT, Tx
+from oqron_sql.queries.waking import report, rouse
 from oqron_sql.schema.tables import STATES, Tables
 
 LEASE = {"seq": BigInteger(), "lease": BigInteger()}
@@ -151,6 +152,9 @@ def recover_lost(tx: Tx, queue: str, *, limit: int = 100, max_lost: int = 3) -> 
     tx.begin()
     rows = tx.conn.execute(tx.dialect.lock_rows(expired(tx, queue, limit))).all()
     taken = [row for row in rows if _take_back(tx, row, max_lost)]
+    if taken:
+        rouse(tx, queue)
+        report(tx, queue, [row.id for row in taken])
     dead = [row for row in taken if row.lost_count >= max_lost]
     tallies.add(tx, queue, JobState.FAILED, len(dead))
     metrics.record(tx, queue, [row.seq for row in dead])

@@ -17,6 +17,7 @@ from oqron_sql.queries.counting import all_in, count_active, listed
 from oqron_sql.queries.removing import delete_rows, doomed
 from oqron_sql.queries.rows import attempt_body, completed_attempt, in_state
 from oqron_sql.queries.tx import Tx
+from oqron_sql.queries.waking import rouse
 from oqron_sql.schema.tables import RESTING, STATES
 
 
@@ -122,6 +123,8 @@ def retry_step(tx: Tx, queue: str, state: JobState, *, limit: int) -> int:
     told = [row.seq for row in rows if row.entries]
     if told:
         history.forget(tx, told, ["stack"])
+    if rows:
+        rouse(tx, queue)
     n = tx.conn.execute(
         update(jobs)
         .where(

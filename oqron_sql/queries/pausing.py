@@ -6,6 +6,7 @@ from sqlalchemy import delete, false, select, true, update
 
 from oqron_sql.contract.checks import check_names
 from oqron_sql.queries.tx import Tx
+from oqron_sql.queries.waking import rouse
 
 WHOLE_QUEUE = "__all__"  # the contract's spelling; stored as a column of the queue
 
@@ -25,12 +26,11 @@ def resume_job_name(tx: Tx, queue: str, job_name: str) -> None:
     """Hand out jobs of that name again."""
     check_names(queue=queue, job_name=job_name)
     queues, pauses = tx.tables.queues, tx.tables.pauses
+    rouse(tx, queue)
     if job_name == WHOLE_QUEUE:
-        tx.conn.execute(update(queues).where(queues.c.name == queue).values(paused=false()))
+        tx.change(update(queues).where(queues.c.name == queue).values(paused=false()))
     else:
-        tx.conn.execute(
-            delete(pauses).where(pauses.c.queue_name == queue, pauses.c.job_name == job_name)
-        )
+        tx.change(delete(pauses).where(pauses.c.queue_name == queue, pauses.c.job_name == job_name))
 
 
 def get_paused_job_names(tx: Tx, queue: str) -> list[str]:

@@ -17,6 +17,7 @@ from oqron_sql.queries.history import append
 from oqron_sql.queries.room import demand_room
 from oqron_sql.queries.rows import NOW, history_of, place, row_of
 from oqron_sql.queries.tx import Contended, Tx
+from oqron_sql.queries.waking import rouse_for
 
 # What one statement carries: enough to make round trips cheap, little enough for every server.
 CHUNK_ROWS = 1000
@@ -88,6 +89,7 @@ def save_rows(tx: Tx, rows: list[tuple[dict[str, Any], Job]]) -> list[str]:
     now = tx.read_clock() if any(_relative(row, job) for row, job in rows) else NOW
     for row, job in rows:
         place(row, job, now)
+    rouse_for(tx, (row for row, _ in rows))
     chunks = list(_chunks(rows))
     keyed = [row["queue_name"] for row, _ in rows if "dedup_slot" in row]
     if len(keyed) > 1:
@@ -142,6 +144,7 @@ def _stand_ins(tx: Tx, chunk: list[tuple[dict[str, Any], Job]]) -> list[str]:
 
 
 def _save(tx: Tx, row: dict[str, Any], job: Job) -> str:
+    rouse_for(tx, [row])
     if not _plain(row):
         tx.begin()
     for _ in range(RIVALS):

@@ -14,7 +14,7 @@ from oqron_sql.contract.clock import Clock
 from oqron_sql.contract.codec import MAX_BYTES
 from oqron_sql.contract.events import StoreEvent
 from oqron_sql.contract.model import Metrics
-from oqron_sql.contract.topics import payload
+from oqron_sql.contract.topics import Asked, payload
 from oqron_sql.dialects import Dialect
 from oqron_sql.errors import InvalidInput
 from oqron_sql.schema.tables import Tables
@@ -35,6 +35,7 @@ class Settings:
     max_payload: int = MAX_BYTES
     shard: int = 0
     channel: str | None = None  # where those in other processes listen
+    asked: Asked = dataclasses.field(default_factory=Asked)
 
 
 class Tx:
@@ -58,7 +59,7 @@ class Tx:
         self.joined = joined
         self.events: list[StoreEvent] = []
         self.topics: set[str] = set()
-        self.told = False  # to other processes
+        self.told: set[str] = set()  # of the topics, to other processes
         self.declared: Mapping[str, Any] = {}  # fields that are indexed, by namespace
         self._begun = False
         self._turn = False
@@ -89,6 +90,7 @@ class Tx:
         self.rollback()
         self.events.clear()
         self.topics.clear()
+        self.told.clear()
         self.begin()
 
     def commit(self) -> None:
@@ -157,17 +159,24 @@ class Tx:
     def change(self, statement: Any, params: Mapping[str, Any] = NOTHING) -> int:
         """Execute a statement, and return how many rows it changed.
 
-        One that commits by itself tells by itself, if the database can do that.
+        If it changes any, it tells of the topics by itself where the database can do that.
         """
         telling, channel = None, self.settings.channel
-        if channel is not None and self.topics and not (self._begun or self.joined):
+        untold = self.untold
+        if channel is not None and untold:
             telling = self.dialect.telling(statement)
         if telling is None:
             return self.conn.execute(statement, params).rowcount
-        hint = {"hint_channel": channel, "hint_payload": payload(self.topics)}
-        changed = len(self.conn.execute(telling, {**params, **hint}).all())
-        self.told = bool(changed)
+        hint = {"hint_channel": channel, "hint_payload": payload(untold)}
+        changed: int = self.conn.execute(telling, {**params, **hint}).scalar_one()
+        if changed:
+            self.told |= untold
         return changed
+
+    @property
+    def untold(self) -> set[str]:
+        """The topics that other processes are still to be told of."""
+        return self.topics - self.told
 
 
 class Contended(Exception):

@@ -23,6 +23,7 @@ from oqron_sql.queries.leases import lease_lost
 from oqron_sql.queries.options import dump_options
 from oqron_sql.queries.rows import INSTANTS, attempt_body, dump_ids, in_state
 from oqron_sql.queries.tx import Tx
+from oqron_sql.queries.waking import report, report_surely, rouse_for
 
 _HISTORY = {"logs": "log", "stacktrace": "stack", "attempt_logs": "attempt"}
 
@@ -48,7 +49,8 @@ def update_job(
     if lease is not None:
         guard += [jobs.c.lease == lease, jobs.c.locked_by.is_not(None)]
     if not (entries or values.keys() & {"state", "deduplication_key", "group_id"}):
-        if values and tx.conn.execute(update(jobs).where(*guard).values(values)).rowcount:
+        report(tx, queue, [job_id])
+        if values and tx.change(update(jobs).where(*guard).values(values)):
             return
         _explain(tx, queue, job_id, expected, lease, ok=bool(not values))
         return
@@ -65,6 +67,7 @@ def update_job(
     if old is None:
         _explain(tx, queue, job_id, expected, lease, ok=False)
         return
+    report_surely(tx, queue, job_id)
     _write(tx, old, values, entries)
 
 
@@ -88,6 +91,7 @@ def _write(tx: Tx, old: Row[Any], values: dict[str, Any], entries: dict[str, lis
     if values.get("group_id") is not None:
         groups.know_group(tx, old.queue_name, values["group_id"])
     if moved:
+        rouse_for(tx, [{"queue_name": old.queue_name, "state": state}])
         tallies.add(tx, old.queue_name, old.state, -1)
         tallies.add(tx, old.queue_name, state, 1)
         if state in FINISHED:

@@ -39,6 +39,8 @@ completions = logging.getLogger("oqron_sql.jobs")
 
 STOPPING = 5.0
 """How many seconds handlers have to end when they are told to, before they are left alone."""
+LOOK_AFTER = 0.02
+"""How many seconds after a hint to look ahead: first comes what can be fetched at once."""
 
 
 class Crew:
@@ -82,6 +84,7 @@ class Crew:
             store, plan.queue, self._floor.held, plan.lease, self._floor.stop
         )
         self._wakeup = waking.wakeup(plan.queue) if waking is not None else None
+        self._looking: asyncio.TimerHandle | None = None
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._hurried = asyncio.Event()
 
@@ -122,6 +125,8 @@ class Crew:
         self._store.unsubscribe(self._plan.queue, self._hear)
         if self._wakeup is not None:
             await self._wakeup.close()
+        if self._looking is not None:
+            self._looking.cancel()
         floor.close()
 
     async def _rested(self, seconds: float | None, *, hurrying: bool = True) -> bool:
@@ -169,7 +174,13 @@ class Crew:
     async def _listen(self) -> None:
         if self._wakeup is not None and await self._wakeup.wait(self._plan.poll):
             self._fetcher.news.set()
-            self._lookout.soon.set()
+            if self._looking is None:
+                self._looking = self._loop.call_later(LOOK_AFTER, self._look_soon)
+
+    def _look_soon(self) -> None:
+        """Look ahead after a hint, which may be of a job that is due earlier than any other."""
+        self._looking = None
+        self._lookout.soon.set()
 
     # -- what is recorded ----------------------------------------------------------------------
 

@@ -1,26 +1,34 @@
 """Waiting for a job: events make it quick, looking makes it right.
 
 Whoever waits listens first, then looks, then looks again, ever more rarely: a job that ended a
-moment before is seen, and so is one whose event never came.
+moment before is seen, and so is one whose event never came. Events are those of this process; a
+store that can hint at what other processes do makes that as quick.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 import time
-from collections.abc import AsyncGenerator, Callable, Generator
-from contextlib import aclosing, closing
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator
+from contextlib import aclosing, closing, contextmanager, suppress
 from typing import Any
 
 from oqron_sql.contract import AsyncStore, EventType, Job, JobState, Store, StoreEvent
+from oqron_sql.contract.abilities import Hinting
 from oqron_sql.contract.model import FINISHED
 from oqron_sql.errors import JobFailed, JobNotFound
+
+logger = logging.getLogger("oqron_sql")
 
 FIRST_PAUSE = 0.01
 LONGEST_PAUSE = 1.0
 LAST_PAUSE = 0.1
 """How many seconds the news of an end may take that removed the job."""
+ASK_AFTER = 0.03
+"""How many seconds to wait until other processes are asked, where one that may do it is near."""
+ASK_EVERY = 10.0
 _ENDS = (EventType.JOB_COMPLETED, EventType.JOB_FAILED)
 
 
@@ -33,6 +41,7 @@ class Watch:
         self.pause = FIRST_PAUSE
         self._timeout = timeout
         self._deadline = None if timeout is None else time.monotonic() + timeout
+        self._ask_at = 0.0
         self._end: StoreEvent | None = None
         self._missed = 0
 
@@ -42,6 +51,18 @@ class Watch:
             if event.type in _ENDS:
                 self._end = event
             self.wake()
+
+    def ask_later(self) -> None:
+        """Ask other processes for hints only if the job takes its time."""
+        self._ask_at = time.monotonic() + ASK_AFTER
+
+    def must_ask(self) -> bool:
+        """Whether to ask other processes for hints, now and not again for a while."""
+        now = time.monotonic()
+        if now < self._ask_at:
+            return False
+        self._ask_at = now + ASK_EVERY
+        return True
 
     def next_pause(self) -> float:
         """Return for how many seconds to wait for an event before looking again.
@@ -141,26 +162,53 @@ def blocking_changes_of(store: Store, queue: str, job_id: str) -> Generator[Job,
 
 async def _looks(store: AsyncStore, watch: Watch) -> AsyncGenerator[Job | None, None]:
     loop, news = asyncio.get_running_loop(), asyncio.Event()
-    watch.wake = lambda: loop.call_soon_threadsafe(news.set)
-    store.subscribe(watch.queue, watch.hear)
-    try:
+
+    def wake() -> None:
+        with suppress(RuntimeError):  # the loop is closed: nobody waits
+            loop.call_soon_threadsafe(news.set)
+
+    watch.wake = wake
+    with _listening(store, watch) as hinting:
         while True:
             news.clear()
             yield await store.get_job(watch.queue, watch.job_id)
-            await wait_for(news, watch.next_pause())
-    finally:
-        store.unsubscribe(watch.queue, watch.hear)
+            pause = watch.next_pause()
+            if hinting is not None and watch.must_ask():
+                try:
+                    await hinting.ask_for_hints(watch.queue, watch.job_id)
+                except Exception:
+                    logger.info("could not ask for hints at %s", watch.job_id, exc_info=True)
+            await wait_for(news, pause)
 
 
 def _blocking_looks(store: Store, watch: Watch) -> Generator[Job | None, None, None]:
     news = threading.Event()
     watch.wake = news.set
-    store.subscribe(watch.queue, watch.hear)
-    try:
+    with _listening(store, watch) as hinting:
         while True:
             news.clear()
             yield store.get_job(watch.queue, watch.job_id)
-            news.wait(watch.next_pause())
+            pause = watch.next_pause()
+            if hinting is not None and watch.must_ask():
+                try:
+                    hinting.ask_for_hints(watch.queue, watch.job_id)
+                except Exception:
+                    logger.info("could not ask for hints at %s", watch.job_id, exc_info=True)
+            news.wait(pause)
+
+
+@contextmanager
+def _listening(store: AsyncStore | Store, watch: Watch) -> Iterator[Hinting | None]:
+    """Let a watch hear events and hints until the end of the block; give what can be asked."""
+    if store.has_subscribers(watch.queue):
+        watch.ask_later()  # a worker, most likely
+    store.subscribe(watch.queue, watch.hear)
+    try:
+        if isinstance(store, Hinting):
+            with store.hints(watch.queue, watch.job_id, lambda: watch.wake()):
+                yield store
+        else:
+            yield None
     finally:
         store.unsubscribe(watch.queue, watch.hear)
 

@@ -11,7 +11,7 @@ from typing import Any
 from oqron_sql import AsyncStore
 from oqron_sql.errors import StoreUnavailable
 
-PLAIN = frozenset({"subscribe", "unsubscribe", "has_subscribers"})
+PLAIN = frozenset({"subscribe", "unsubscribe", "has_subscribers", "wakeup", "hints"})
 
 
 class Faulty:
