@@ -12,7 +12,7 @@ from typing import Any, cast
 from oqron_sql.contract import AsyncStore, Store
 
 THREADS = 8
-_AT_ONCE = frozenset({"subscribe", "unsubscribe", "has_subscribers", "using", "wakeup", "hints"})
+_AT_ONCE = frozenset({"subscribe", "unsubscribe", "has_subscribers", "using"})
 
 
 def awaitable(store: AsyncStore | Store) -> AsyncStore:

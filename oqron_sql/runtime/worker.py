@@ -188,7 +188,7 @@ class Worker:
         """
         self._refuse_at_work()
         store = awaitable(self.store)
-        waking = self._waking or (store if isinstance(store, Waking) else None)
+        waking = self._waking or (self.store if isinstance(self.store, Waking) else None)
         self._closing = None
         self._crew = Crew(store, self._handlers, self._strategies, self._plan, waking)
         self._crew.start()
