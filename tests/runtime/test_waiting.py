@@ -42,7 +42,7 @@ async def test_an_idle_worker_costs_one_statement_a_look(
         looks = faulty.calls.pop("get_outlook")
         assert looks <= (time.monotonic() - started) / 0.05 + 1
         assert faulty.calls == {}
-        assert len(statements) in ((looks, looks + 1) if statements else (0,))
+        assert not statements or abs(len(statements) - looks) <= 1  # one may be under way
         await other.promote()
         await until(lambda: faulty.calls["finish_jobs"] == 1)
 
