@@ -54,7 +54,7 @@ class BaseStore:
             max_payload=max_payload,
             shard=random.randrange(SHARDS),  # noqa: S311 - spreads writers, guards nothing
             channel=notifier.channel,
-            asked=notifier.asked,
+            asked=lambda: notifier.asked,
         )
         self._migrate = migrate
         self._shell = Shell(source, settings, Subscribers(on_event_error), notifier)

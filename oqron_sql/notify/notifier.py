@@ -23,12 +23,12 @@ class Notifier:
     """Hints at what was committed, out of this process and into it."""
 
     def __init__(self, source: Source, tables: str, *, push: bool, listen: bool) -> None:
-        self._source, self._tables = source, tables
+        self._source, self._tables, self._listens = source, tables, listen
+        self._nobody = Asked()
         digest = hashlib.blake2b(tables.encode(), digest_size=12).hexdigest()
         self.channel = f"oqron_{digest}" if push and source.dialect.pushes else None
         self._left_behind: list[object] = []
         self._bells: Bells | None = None
-        self._asked = Asked()
         self._listener: Listener | None = None
         self._watcher: FileWatcher | None = None
         self._open()
@@ -45,8 +45,7 @@ class Notifier:
         if engine is None:
             return
         self._bells = bells_of(engine.url, tables)
-        self._asked = self._bells.asked
-        if self.channel is not None and listen:
+        if self.channel is not None and self._listens:
             self._listener = Listener(source, self.channel, self._bells.hear)
         elif files := source.dialect.files(engine.url):
             everybody = self._bells
@@ -54,13 +53,13 @@ class Notifier:
 
     def twin(self, source: Source) -> Notifier:
         """Return a notifier for another event loop, which opens and closes what it needs itself."""
-        push, listen = self.channel is not None, self._listener is not None
-        return Notifier(source, self._tables, push=push, listen=listen)
+        push = self.channel is not None
+        return Notifier(source, self._tables, push=push, listen=self._listens)
 
     @property
     def asked(self) -> Asked:
         """The jobs that somebody waits for."""
-        return self._asked
+        return self._nobody if self._bells is None else self._bells.asked
 
     @property
     def look_every(self) -> timedelta:

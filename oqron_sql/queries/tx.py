@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -35,7 +35,7 @@ class Settings:
     max_payload: int = MAX_BYTES
     shard: int = 0
     channel: str | None = None  # where those in other processes listen
-    asked: Asked = dataclasses.field(default_factory=Asked)
+    asked: Callable[[], Asked] = Asked  # for hints at jobs; by default, nobody did
 
 
 class Tx:

@@ -26,7 +26,7 @@ def rouse_for(tx: Tx, rows: Iterable[dict[str, Any]]) -> None:
 
 def report(tx: Tx, queue: str, job_ids: Collection[str]) -> None:
     """Wake those who wait for one of the jobs, if it is known that anybody does."""
-    tx.topics |= tx.settings.asked.among(queue, job_ids)
+    tx.topics |= tx.settings.asked().among(queue, job_ids)
 
 
 def report_surely(tx: Tx, queue: str, job_id: str) -> None:
