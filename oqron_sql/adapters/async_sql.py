@@ -34,6 +34,7 @@ from oqron_sql.queries import (
     publishing,
 )
 from oqron_sql.queries.fields import declare
+from oqron_sql.queries.tx import Tx
 
 logger = logging.getLogger("oqron_sql")
 R = TypeVar("R")
@@ -142,7 +143,6 @@ class AsyncSQLBroker(_Port):
 
     publish = awaiting(publishing.publish)
     publish_batch = awaiting(publishing.publish_batch)
-    claim = awaiting(claiming.claim, repeatable=False)
     extend_lock = awaiting(holding.extend_lock)
     ack = awaiting(holding.ack)
     remove = awaiting(holding.remove)
@@ -152,6 +152,29 @@ class AsyncSQLBroker(_Port):
     is_paused = awaiting(brokers.is_paused)
     size = awaiting(brokers.size)
     counts = awaiting(brokers.counts)
+
+    async def claim(
+        self,
+        broker: str,
+        consumer: str,
+        limit: int,
+        ttl: timedelta,
+        strategy: Strategy | str = Strategy.FIFO,
+    ) -> list[Claim]:
+        """Claim up to `limit` ids, in the order of `strategy`; who is cancelled claims nothing."""
+        claims: list[Claim] = []
+
+        def claim(tx: Tx) -> list[Claim]:
+            claims[:] = claiming.claim(tx, broker, consumer, limit, ttl, strategy)
+            return claims
+
+        try:
+            return await self.run(claim, repeatable=False)
+        except asyncio.CancelledError:
+            # It was seen through, and nobody learned of it. In a transaction, that is undone.
+            if claims and not self.store.joined:
+                await self.run(partial(claiming.give_back, broker=broker, claims=claims))
+            raise
 
     async def claim_blocking(
         self,
@@ -179,7 +202,7 @@ class AsyncSQLBroker(_Port):
                     found: Claim | None = end.value
                     return found
                 if step == "claim":
-                    answer = await self._claim_or_not(broker, consumer, ttl, strategy)
+                    answer = await self.claim(broker, consumer, 1, ttl, strategy)
                 elif step == "look":
                     answer = await self.run(lambda tx: claiming.look(tx, broker))
                 else:
@@ -223,19 +246,6 @@ class AsyncSQLBroker(_Port):
             await asyncio.wait({self._reading})
             self._reading = None
         await super().close()
-
-    async def _claim_or_not(
-        self, broker: str, consumer: str, ttl: timedelta, strategy: Strategy | str
-    ) -> list[Claim]:
-        claiming_one = asyncio.ensure_future(self.claim(broker, consumer, 1, ttl, strategy))
-        try:
-            return await asyncio.shield(claiming_one)
-        except asyncio.CancelledError:
-            await asyncio.wait({claiming_one})
-            if not claiming_one.cancelled() and claiming_one.exception() is None:
-                for claim in claiming_one.result():
-                    await self.run(partial(claiming.give_back, broker=broker, claim=claim))
-            raise
 
     async def _read(self) -> None:
         notifier = self.store.notifier

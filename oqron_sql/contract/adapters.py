@@ -229,7 +229,7 @@ class Broker(Protocol):
         """Claim up to `limit` ids for `consumer` until now + `ttl`, in the order of `strategy`.
 
         No two callers get one id. Whatever fell due or was not acknowledged in time waits again.
-        Nothing is claimed while the broker is paused.
+        Nothing is claimed while the broker is paused, nor for a caller who is cancelled.
 
         Raises:
             InvalidInput: a strategy nobody knows, a negative limit, a `ttl` that is not positive.

@@ -35,6 +35,7 @@ from oqron_sql.contract.checks import check_count, check_name
 from oqron_sql.contract.ids import new_id
 from oqron_sql.dialects import Claim as Change
 from oqron_sql.dialects import Dialect
+from oqron_sql.queries.publishing import tell
 from oqron_sql.queries.tx import INSTANT, Tx
 from oqron_sql.schema.adapter_tables import MESSAGE_STATES, MessageState
 from oqron_sql.schema.tables import Tables
@@ -92,16 +93,20 @@ def look(tx: Tx, broker: str) -> Look:
     return Look(ready=bool(waiting) or (rest is not None and rest <= _ZERO), rest=rest)
 
 
-def give_back(tx: Tx, broker: str, claim: Claim) -> None:
-    """Let a claim be as if it had never been made: nobody learned of it."""
+def give_back(tx: Tx, broker: str, claims: Sequence[Claim]) -> None:
+    """Let claims be as if they had never been made: nobody learned of them."""
     messages = tx.tables.messages
-    mine = (messages.c.id == str(claim), messages.c.broker == broker)
     undone = {
         "state": MESSAGE_STATES[MessageState.WAITING],
         "deliveries": messages.c.deliveries - 1,
         **dict.fromkeys(("due", "consumer", "token"), null()),
     }
-    tx.conn.execute(update(messages).where(*mine, messages.c.token == claim.token).values(undone))
+    if len(claims) > 1:
+        tx.begin()
+    tell(tx, broker)
+    for each in claims:
+        mine = (messages.c.id == str(each), messages.c.broker == broker)
+        tx.change(update(messages).where(*mine, messages.c.token == each.token).values(undone))
 
 
 def _in_order(order: Strategy, rows: list[Row[Any]]) -> list[Row[Any]]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from datetime import timedelta
 
 import pytest
 
-from oqron_sql.contract.adapters import BrokerCounts, Message
+from oqron_sql.contract.adapters import BrokerCounts, Claim, Message
 from oqron_sql.contract.async_adapters import AsyncBroker
 from oqron_sql.errors import ClaimLost, InvalidInput
 from oqron_sql.testing.adapter_harness import AdapterHarness, needs
@@ -218,3 +220,19 @@ async def test_what_cannot_be_is_refused_before_anything_happens(broker: AsyncBr
         (broker.nack, BROKER, "a", none, 2**31),
     )
     assert await broker.counts(BROKER) == BrokerCounts(waiting=1)
+
+
+async def test_a_claim_that_is_cut_short_holds_nothing(broker: AsyncBroker) -> None:
+    """Wherever it is interrupted: either its caller has the ids, or everybody may have them."""
+    for n in range(24):
+        await publish(broker, "a", "b", "c")
+        claiming = asyncio.create_task(broker.claim(BROKER, ME, 2, HOUR))
+        await asyncio.sleep(0.0003 * (n % 12))
+        claiming.cancel()
+        held: list[Claim] = []
+        with contextlib.suppress(asyncio.CancelledError):
+            held = await claiming
+        counts = await broker.counts(BROKER)
+        assert (counts.waiting, counts.claimed) == (3 - len(held), len(held))
+        for each in [*held, *await claim(broker, 3)]:
+            assert await broker.ack(BROKER, each) is True
