@@ -105,10 +105,17 @@ ADAPTER_BACKENDS: dict[str, Callable[[Backends], AdapterHarness]] = {
         if not backend.in_memory
     },
 }
-if "sqlite-thread" in BACKENDS:  # which a plugin may have put others in the place of
-    ADAPTER_BACKENDS["sqlite-isolated"] = lambda backends: Isolated(
-        SQLAdapterHarness(backends, name="sqlite-thread")
-    )
+ISOLATED = {
+    "sqlite-isolated": "sqlite-thread",
+    "pg-isolated": "pg-asyncpg",
+    "maria-isolated": "maria-asyncmy",
+}
+for isolated, name in ISOLATED.items():
+    if name in BACKENDS:  # which a plugin may have put others in the place of
+        ADAPTER_BACKENDS[isolated] = lambda backends, name=name: Isolated(  # type: ignore[misc]
+            SQLAdapterHarness(backends, name=name)
+        )
 # The kit runs on them if they are asked for: by default one blocking and one awaited driver of each
-# database are enough, for the bodies are the same and the store's kit runs on all.
-WHEN_ASKED = frozenset({"pg-psycopg", "maria-pymysql-thread"})
+# database are enough, for the bodies are the same and the store's kit runs on all; and isolation
+# knows of no database.
+WHEN_ASKED = frozenset({"pg-psycopg", "maria-pymysql-thread", "pg-isolated", "maria-isolated"})

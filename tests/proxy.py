@@ -26,6 +26,8 @@ class Proxy:
         self.lost = 0
         """How many requests or replies were lost."""
         self.is_down = False
+        self.refused = 0
+        """How many came while it was down."""
         self.port = 0
         self.cut: Callable[[bytes], Cut | None] = lambda data: None
         """Asked of everything that is requested: whether the connection breaks there."""
@@ -60,6 +62,7 @@ class Proxy:
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Carry one connection."""
         if self.is_down:
+            self.refused += 1
             writer.transport.abort()
             return
         try:

@@ -7,7 +7,7 @@ import contextlib
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,9 @@ from oqron_sql.adapters.async_sql import AsyncSQLAdapters, AsyncSQLBroker
 from oqron_sql.adapters.sql import SQLAdapters
 from oqron_sql.contract.adapters import Message
 from oqron_sql.errors import ConfigurationError
+from oqron_sql.notify import notifier
+from oqron_sql.queries import claiming
+from oqron_sql.testing.adapters.steps import until
 from tests.backends import BACKENDS, Backends
 from tests.conftest import installed
 
@@ -43,13 +46,29 @@ def url(backends: Backends, pytestconfig: pytest.Config) -> str:
 
 @contextlib.asynccontextmanager
 async def waiting(broker: AsyncSQLBroker) -> AsyncIterator[asyncio.Task[Any]]:
-    """Wait for an id; it must come within the block."""
-    task = asyncio.create_task(broker.claim_blocking("queue", "me", MINUTE, LONG))
-    await asyncio.sleep(0.1)
-    assert not task.done()
+    """Wait for an id, having looked in vain; it must come within the block."""
+    looks: list[Any] = []
+    with looking(lambda tx, name: looks.append(name)):
+        task = asyncio.create_task(broker.claim_blocking("queue", "me", MINUTE, LONG))
+        engine: Any = broker.store._shell.source.engine
+        await until(lambda: looks and not engine.pool.checkedout())
     yield task
     async with asyncio.timeout(10):
         await task
+
+
+@contextlib.contextmanager
+def looking(told: Callable[..., object]) -> Iterator[None]:
+    """Have `told` called whenever somebody looks whether there is something to claim."""
+    look = claiming.look
+
+    def telling(tx: Any, broker: str) -> Any:
+        told(tx, broker)
+        return look(tx, broker)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(claiming, "look", telling)
+        yield
 
 
 class Ear:
@@ -146,7 +165,7 @@ async def test_a_listener_that_was_cut_off_listens_again(url: str) -> None:
             async with waiting(broker) as task:
                 await until_listening(broker)
                 await other.run(cut_off)
-                await asyncio.sleep(0.05)
+                await until(lambda: not broker.store.notifier._listener.listening)  # type: ignore[union-attr]
                 await other.publish("queue", "a")
             assert task.result() == "a"
             await broker.ack("queue", task.result())
@@ -165,28 +184,40 @@ def cut_off(tx: Any) -> None:
 
 async def until_listening(broker: AsyncSQLBroker) -> None:
     listener: Any = broker.store.notifier._listener
-    async with asyncio.timeout(10):
-        while not listener.listening:
-            await asyncio.sleep(0.01)
+    await until(lambda: listener.listening)
 
 
 @pytest.mark.parametrize("name", WAITING)
 async def test_waiting_costs_one_statement_a_second_and_no_connection(
-    name: str, backends: Backends, pytestconfig: pytest.Config
+    name: str,
+    backends: Backends,
+    pytestconfig: pytest.Config,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """A look each period and nothing else; the period is shortened here."""
     chosen = pytestconfig.getoption("backend")
     if chosen and name not in chosen:
         pytest.skip("another backend was asked for")
+    for period in ("LOOK_EVERY", "LOOK_EVERY_WHILE_LISTENING"):
+        assert getattr(notifier, period) >= timedelta(seconds=1)
+        monkeypatch.setattr(notifier, period, timedelta(seconds=0.25))
     async with AsyncSQLBroker(url_of(name, backends)) as broker:
         engine: Any = broker.store._shell.source.engine
         await broker.publish("queue", "later", timedelta(hours=1))
         async with waiting(broker):
-            said: list[str] = []
-            sa.event.listen(engine, "before_cursor_execute", lambda *told: said.append(told[2]))
-            begun = time.monotonic()
-            await asyncio.sleep(2.2)
-            assert len(said) <= time.monotonic() - begun + 1, said
-            assert engine.pool.checkedout() == 0
+            if broker.store.notifier.channel is not None:
+                await until_listening(broker)
+            said: list[tuple[str, float]] = []
+            sa.event.listen(
+                engine,
+                "before_cursor_execute",
+                lambda *told: said.append((told[2], time.monotonic())),
+            )
+            await until(lambda: len(said) >= 6)
+            assert {text for text, _ in said} == {said[0][0]}
+            # The first may have been called for: by the connection that had just begun to listen.
+            assert said[5][1] - said[1][1] > 4 * 0.25 - 0.05, said
+            await until(lambda: engine.pool.checkedout() == 0)
             await broker.publish("queue", "now")
 
 

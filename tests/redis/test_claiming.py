@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import random
 import time
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 
@@ -22,6 +23,30 @@ from tests.servers import Server
 Q, ME = "queue", "consumer-1"
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 MANY = 1200
+Asleep = Callable[..., Awaitable[None]]
+
+
+@pytest.fixture
+def asleep(monkeypatch: pytest.MonkeyPatch) -> Asleep:
+    """What waits until callers of a broker wait, whom only a call can wake."""
+    monkeypatch.setattr(room, "LONGEST_SLEEP", 60.0)
+    looked: list[room.Room] = []
+    expect = room.Room.expect
+
+    def noting(at: room.Room, seconds: float | None) -> None:
+        looked.append(at)
+        expect(at, seconds)
+
+    monkeypatch.setattr(room.Room, "expect", noting)
+
+    async def wait(broker: AsyncRedisBroker, n: int = 1) -> None:
+        await until(lambda: len(looked) >= n)
+        desk = broker._desks[Q]
+        await broker._connection.listener.confirmed(desk.queue.wake_channel)
+        waiting: Any = desk.claiming._room
+        await until(lambda: len(waiting._uncalled) == n)
+
+    return wait
 
 
 @pytest.mark.parametrize("strategy", ["fifo", "lifo", "priority"])
@@ -90,12 +115,11 @@ async def test_who_is_cancelled_claims_nothing(harness: RedisHarness) -> None:
 
 
 async def test_a_call_passes_from_who_leaves_to_who_stays(
-    harness: RedisHarness, monkeypatch: pytest.MonkeyPatch
+    harness: RedisHarness, asleep: Asleep
 ) -> None:
-    monkeypatch.setattr(room, "LONGEST_SLEEP", 60.0)
     broker = AsyncRedisBroker(await harness.connection())
     waiting = [asyncio.create_task(broker.claim_blocking(Q, ME, HOUR, MINUTE)) for _ in range(20)]
-    await asyncio.sleep(0.1)
+    await asleep(broker, 20)
     for n in range(10):
         await broker.publish(Q, f"id-{n}")
         waiting[n].cancel()
@@ -112,18 +136,17 @@ async def test_a_call_passes_from_who_leaves_to_who_stays(
 
 
 async def test_what_was_not_heard_is_seen_when_it_hears_again(
-    harness: RedisHarness, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+    harness: RedisHarness, proxy: Proxy, asleep: Asleep
 ) -> None:
-    monkeypatch.setattr(room, "LONGEST_SLEEP", 60.0)
     others = AsyncRedisBroker(await harness.connection())
     harness.url = f"redis://127.0.0.1:{proxy.port}"
     broker = AsyncRedisBroker(await harness.connection())
     waiting = asyncio.create_task(broker.claim_blocking(Q, ME, HOUR, MINUTE))
-    await asyncio.sleep(0.1)
+    await asleep(broker)
     proxy.is_down = True
     proxy.break_all()
     await others.publish(Q, "a")
-    await asyncio.sleep(0.1)
+    await until(lambda: proxy.refused)
     assert not waiting.done()
     proxy.is_down = False
     begun = time.monotonic()
@@ -132,16 +155,15 @@ async def test_what_was_not_heard_is_seen_when_it_hears_again(
 
 
 async def test_a_silent_server_is_left(
-    harness: RedisHarness, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+    harness: RedisHarness, proxy: Proxy, asleep: Asleep, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The network swallows everything, and nothing says that the connection is gone."""
-    monkeypatch.setattr(room, "LONGEST_SLEEP", 60.0)
     monkeypatch.setattr(listener, "SILENCE", 0.2)
     others = AsyncRedisBroker(await harness.connection())
     harness.url = f"redis://127.0.0.1:{proxy.port}?socket_timeout=0.5"
     broker = AsyncRedisBroker(await harness.connection())
     waiting = asyncio.create_task(broker.claim_blocking(Q, ME, HOUR, MINUTE))
-    await asyncio.sleep(0.1)
+    await asleep(broker)
     proxy.swallow()
     await others.publish(Q, "a")
     assert await asyncio.wait_for(waiting, 10) == "a"
