@@ -45,7 +45,7 @@ def _drain(kind: str, task: Task) -> Sample:
     settle_database(task.url)
     words = [sys.executable, "-m", "benchmarks.sides.pair", sys.argv[1], kind]
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    members = [subprocess.Popen(words, **pipes) for _ in range(MEMBERS)]
+    members: list[Any] = [subprocess.Popen(words, **pipes) for _ in range(MEMBERS)]
     for member in members:
         member.stdout.readline()  # it is ready
     ledger, meter = Ledger(), Meter(task.server_pid)
