@@ -166,11 +166,11 @@ def job_acknowledged_early() -> None:
 
 
 def finish_forgotten() -> None:
-    """One finish in twenty is acknowledged and not written."""
+    """One finish in five is acknowledged and not written."""
     right = AsyncSQLStore.finish_jobs
 
     async def finish_jobs(self: AsyncSQLStore, queue: str, outcomes: Any) -> list[Settled]:
-        if random.random() < 0.05:
+        if random.random() < 0.2:
             return [Settled(o.job.id, o.job.lease, JobState.COMPLETED) for o in outcomes]
         return await right(self, queue, outcomes)
 

@@ -1,0 +1,237 @@
+"""What is around the processes, and how it is broken: the server, the way to it, disk, clocks."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import os
+import time
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from oqron_sql.schema.tables import tables
+from tests import servers
+from tests.faults.run import Run
+from tests.proxy import Cut, Proxy, proxied
+
+DISK = 8 * 2**20
+LIBRARIES = "usr/lib/*/faketime/libfaketime.so.1", "usr/local/lib/faketime/libfaketime.so.1"
+
+
+# -- the server ------------------------------------------------------------------------------------
+
+
+async def kill_server(run: Run) -> None:
+    """The server is killed and started again."""
+    while await run.rest(0.5, 1.5):
+        assert run.stage.server
+        run.stage.server.kill9()
+        run.injected += 1
+        await asyncio.sleep(run.rng.uniform(0, 0.5))
+        await asyncio.to_thread(run.stage.server.start)
+
+
+async def end_sessions(run: Run) -> None:
+    """Every session on the database is ended by its administrator."""
+    while await run.rest(0.1, 0.5):
+        with run.stage.admin() as admin:
+            run.injected += end_all(admin, run.database)
+
+
+def end_all(admin: sa.Connection, database: str) -> int:
+    if admin.dialect.name == "postgresql":
+        ending = sa.text(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :database"
+        )
+        return len(admin.execute(ending, {"database": database}).all())
+    listing = sa.text("SELECT id FROM information_schema.processlist WHERE db = :database")
+    ids = admin.scalars(listing, {"database": database}).all()
+    for each in ids:
+        with contextlib.suppress(sa.exc.DBAPIError):  # it is gone
+            admin.exec_driver_sql(f"KILL {each:d}")
+    return len(ids)
+
+
+async def read_only(run: Run) -> None:
+    """The server lets nobody write for a while, as one that was the primary does."""
+    while await run.rest(0.3, 1):
+        with run.stage.admin() as admin:
+            allow_writing(admin, run.database, allowed=False)
+            run.injected += 1
+            try:
+                await run.rest(0.3, 1)
+            finally:
+                allow_writing(admin, run.database, allowed=True)
+
+
+def allow_writing(admin: sa.Connection, database: str, *, allowed: bool) -> None:
+    off = "OFF" if allowed else "ON"
+    if admin.dialect.name == "postgresql":
+        admin.exec_driver_sql(
+            f"ALTER DATABASE {database} SET default_transaction_read_only = {off}"
+        )
+        if not allowed:  # those who are there may still write, until they come anew
+            end_all(admin, database)
+    else:
+        admin.exec_driver_sql(f"SET GLOBAL read_only = {off}")
+
+
+async def deadlock(run: Run) -> None:
+    """Others lock the same rows in the opposite order."""
+    await run.rest(0, 0)
+    both = (asyncio.to_thread(lock_rows, run, step) for step in (1, -1))
+    run.injected += sum(await asyncio.gather(*both))
+
+
+def lock_rows(run: Run, step: int) -> int:
+    """Lock a few rows after the other until it is time to end; return how often that failed."""
+    jobs, failures = tables().jobs, 0
+    engine = run.stage.engine(run.database)
+    touch = sa.update(jobs).values(progress=jobs.c.progress)
+    newest = sa.select(jobs.c.seq).order_by(jobs.c.seq.desc()).limit(6)
+    while not run.is_over:
+        try:
+            with engine.begin() as rival:
+                for seq in list(rival.scalars(newest))[::step]:
+                    rival.execute(touch.where(jobs.c.seq == seq))
+                    time.sleep(0.01)
+        except sa.exc.DBAPIError:
+            failures += 1
+        time.sleep(0.01)
+    engine.dispose()
+    return failures
+
+
+# -- the way to it ---------------------------------------------------------------------------------
+
+
+def by_proxy(meddle: Callable[[Run, Proxy], None]) -> Callable[[Run], Any]:
+    """Return what lets a run reach its server by way of a proxy that meddles."""
+
+    @contextlib.asynccontextmanager
+    async def around(run: Run) -> AsyncIterator[Proxy]:
+        assert run.stage.server
+        async with proxied(run.stage.server.port) as proxy:
+            run.port = proxy.port
+            run.proxy = proxy
+            meddle(run, proxy)
+            yield proxy
+            run.injected += proxy.lost
+
+    return around
+
+
+def cutting(what: Cut) -> Callable[[Run, Proxy], None]:
+    def meddle(run: Run, proxy: Proxy) -> None:
+        def cut(data: bytes) -> Cut | None:
+            likely = 0.2 if b"COMMIT" in data else 0.02
+            return what if run.rng.random() < likely else None
+
+        proxy.cut = cut
+
+    return meddle
+
+
+def delaying(run: Run, proxy: Proxy) -> None:
+    proxy.delay = lambda: run.rng.uniform(0, 0.1)
+    proxy.piece = 7
+    run.injected += 1
+
+
+async def cut_requests(run: Run) -> None:
+    """The connection breaks before a statement, or its COMMIT, has come through."""
+
+
+async def cut_replies(run: Run) -> None:
+    """A statement, or its COMMIT, is carried out, and its reply is lost."""
+
+
+async def reset(run: Run) -> None:
+    """Every connection is reset, whatever is on its way."""
+    while await run.rest(0.05, 0.4):
+        run.proxy.break_all()
+        run.injected += 1
+
+
+async def delay(run: Run) -> None:
+    """Everything takes up to a tenth of a second, and comes in pieces of seven bytes."""
+
+
+async def black_hole(run: Run) -> None:
+    """Nothing comes through any more and nobody is told, until the connections are reset."""
+    while await run.rest(0.2, 0.6):
+        run.proxy.swallow()
+        run.injected += 1
+        await run.rest(0.5, 2)
+        run.proxy.break_all()
+
+
+@contextlib.asynccontextmanager
+async def pooled(run: Run) -> AsyncIterator[None]:
+    assert run.stage.server
+    with servers.pgbouncer(run.stage.server, "transaction") as pooler:
+        run.port = pooler.port
+        run.pooler = pooler
+        run.more["pooler"] = "transaction"
+        yield
+
+
+async def kill_pooler(run: Run) -> None:
+    """pgbouncer, which lends connections for a transaction, is killed and started again."""
+    while await run.rest(0.3, 1):
+        run.pooler.kill9()
+        run.injected += 1
+        await asyncio.to_thread(run.pooler.start)
+
+
+# -- the disk --------------------------------------------------------------------------------------
+
+
+@contextlib.asynccontextmanager
+async def on_a_small_disk(run: Run) -> AsyncIterator[None]:
+    """Have the database on a disk of a few megabytes, which only root can make."""
+    if os.geteuid() != 0:
+        raise servers.Missing("only root can make a small disk")
+    disk = run.folder / "disk"
+    disk.mkdir()
+    mounted = await asyncio.create_subprocess_exec(
+        *("mount", "-t", "tmpfs", "-o", f"size={DISK}", "tmpfs", str(disk))
+    )
+    if await mounted.wait():
+        raise servers.Missing("a small disk cannot be mounted here")
+    run.stage = dataclasses.replace(run.stage, folder=disk)
+    try:
+        yield
+    finally:
+        await (await asyncio.create_subprocess_exec("umount", "-l", str(disk))).wait()
+
+
+async def fill_disk(run: Run) -> None:
+    """The disk is full for a while."""
+    ballast = run.stage.folder / "ballast"
+    while await run.rest(0.2, 0.5):
+        with contextlib.suppress(OSError), ballast.open("wb", buffering=0) as file:
+            while file.write(bytes(65536)):
+                pass
+        run.injected += 1
+        await run.rest(0.3, 1)
+        ballast.unlink()
+
+
+# -- clocks ----------------------------------------------------------------------------------------
+
+
+def wrong_clocks() -> dict[str, str]:
+    """Return the environment in which a process has a clock of its own."""
+    for pattern in LIBRARIES:
+        for found in Path(os.environ.get("OQRON_FAKETIME", "/")).glob(pattern):
+            return {
+                "LD_PRELOAD": str(found),
+                "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+                "FAKETIME": "+1h",
+            }
+    raise servers.Missing("libfaketime is not installed")
