@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import nox
 
 nox.needs_version = ">=2025.2"
@@ -76,6 +78,14 @@ def faults(session: nox.Session) -> None:
     install(session)
     session.run("pytest", "tests/faults", env={"OQRON_FAULTS": "1"})
     session.run("python", "-m", "tests.faults", *session.posargs)
+
+
+@nox.session
+def model(session: nox.Session) -> None:
+    """Every store answers as memory does, for OQRON_STEPS steps per backend."""
+    install(session)
+    steps = {"OQRON_STEPS": os.environ.get("OQRON_STEPS", "20000")}
+    session.run("pytest", "-rP", "--timeout", "0", "tests/model", *session.posargs, env=steps)
 
 
 @nox.session

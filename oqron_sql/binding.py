@@ -68,13 +68,12 @@ def in_steps(
     total = 0
     if limit is not None:
         check_count("limit", limit)
-    while limit is None or total < limit:
+    while True:  # with a limit of 0 too: the step checks what it is given
         size = most if limit is None else min(most, limit - total)
         done = self.run(lambda tx: step(tx, size))  # noqa: B023 - run before the loop goes on
         total += done
-        if not done:
-            break
-    return total
+        if not done or total == limit:
+            return total
 
 
 async def in_awaited_steps(
@@ -91,10 +90,9 @@ async def in_awaited_steps(
     total = 0
     if limit is not None:
         check_count("limit", limit)
-    while limit is None or total < limit:
+    while True:  # with a limit of 0 too: the step checks what it is given
         size = most if limit is None else min(most, limit - total)
         done = await self.run(lambda tx: step(tx, size))  # noqa: B023 - run before the loop goes on
         total += done
-        if not done:
-            break
-    return total
+        if not done or total == limit:
+            return total

@@ -32,6 +32,16 @@ def check_name(field: str, value: object) -> str:
     return value
 
 
+def check_own_queue(queue: str, given: str) -> None:
+    """Refuse a job of another queue than the one a call is about.
+
+    Raises:
+        InvalidInput: it is one.
+    """
+    if given != queue:
+        raise InvalidInput("queue_name", given, f"must be {queue!r}, the queue given")
+
+
 def check_names(**names: object) -> None:
     """Check each of `names`, by its field.
 

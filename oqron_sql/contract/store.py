@@ -84,7 +84,8 @@ class JobCrud(Protocol):
 
         Leaving `active` gives up the lease, a terminal state frees the deduplication key, and an
         instant that a new state needs (completed_at, failed_at, delay_until) defaults to now. The
-        place in the queue is kept.
+        place in the queue is kept. What a key's TTL was when its job was saved, it stays; and how
+        a leased job ends goes by what it was when it was leased.
 
         Raises:
             InvalidJobState: not in `expected_state`; "unknown" if there is no such job.
@@ -98,7 +99,7 @@ class JobCrud(Protocol):
         """Add lines to the job's log; concurrent appends are all kept.
 
         Raises:
-            JobNotFound: there is no such job.
+            JobNotFound: there is no such job, and no `lease` was given.
             LeaseLost: `lease` is given and not the one held.
         """
 
@@ -203,7 +204,7 @@ class Counting(Protocol):
         """Return the slice [start, end) of the jobs in a state.
 
         Completed and failed jobs come newest end first, all others oldest creation first; ties go
-        by insertion.
+        by insertion, in the same direction.
         """
 
     def list_queues(self) -> list[QueueInfo]:
@@ -351,7 +352,7 @@ class Flows(Protocol):
         """Count one child of a waiting-children parent as done; at none left it becomes waiting.
 
         Returns the parent's state, `completed` if it is missing or no longer waits for children.
-        A `child_id` is counted once, however often it is told.
+        A `child_id` is counted once, however often it is told, and not if it is no child of it.
         """
 
     def fail_parent_on_child_failure(self, parent_queue: str, parent_id: str, reason: str) -> bool:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
-from oqron_sql.contract.model import LIVE, JobState
+from oqron_sql.contract.model import LIVE, Job, JobState
 from oqron_sql.errors import GroupFull
 from oqron_sql.memory.data import QueueData, Record
 from oqron_sql.memory.operation import Operation
+from oqron_sql.memory.records import attempts
 
 NO_LOCK: dict[str, Any] = {"locked_by": None, "lock_until": None}
 
@@ -25,19 +27,26 @@ def file_all(op: Operation, records: Sequence[Record]) -> list[str]:
 
 
 def _demand_room(op: Operation, records: Sequence[Record]) -> None:
+    bounds: dict[tuple[str, str], int] = {}
     coming = Counter[tuple[str, str]]()
-    for record in records:
-        job, group = record.job, record.job.opts.group
-        if group is None or group.max_size is None or job.state is not JobState.WAITING:
+    for job in (record.job for record in records):
+        most = job.opts.group.max_size if job.opts.group else None
+        if most is None or job.group_id is None or job.state is not JobState.WAITING:
             continue
-        queue = op.queue(job.queue_name)
-        key = job.deduplication_key
-        if job.id in queue.jobs or (key is not None and queue.holder(key, op.now)):
-            continue
-        coming[job.queue_name, group.id] += 1
-        waiting = sum(r.job.group_id == group.id for r in queue.states[JobState.WAITING].values())
-        if waiting + coming[job.queue_name, group.id] > group.max_size:
-            raise GroupFull(job.queue_name, group.id, group.max_size)
+        group = job.queue_name, job.group_id
+        bounds[group] = min(most, bounds.get(group, most))
+        coming[group] += not _stands_for(op.queue(job.queue_name), job, op.now)
+    for (name, id_), most in sorted(bounds.items()):
+        states = op.queue(name).states
+        waiting = sum(r.job.group_id == id_ for r in states[JobState.WAITING].values())
+        if coming[name, id_] and waiting + coming[name, id_] > most:
+            raise GroupFull(name, id_, most)
+
+
+def _stands_for(queue: QueueData, job: Job, now: datetime) -> bool:
+    """Whether a job is there already that stands for this one."""
+    key = job.deduplication_key
+    return job.id in queue.jobs or (key is not None and queue.holder(key, now) is not None)
 
 
 def _file(op: Operation, record: Record) -> str:
@@ -47,12 +56,11 @@ def _file(op: Operation, record: Record) -> str:
     if job.id in queue.jobs:
         return job.id
     key = job.deduplication_key
-    if key is not None:
+    if key is not None and job.state in LIVE:
         holder = queue.holder(key, op.now)
         if holder is not None:
             return holder.job.id
-        if job.state in LIVE:
-            queue.slots[key] = record
+        queue.slots[key] = record
     record.seq = job.seq = op.data.next_seq()
     queue.jobs[job.id] = record
     queue.index(record)
@@ -68,6 +76,8 @@ def change(op: Operation, record: Record, **members: Any) -> None:
     job = record.job
     queue = op.queue(job.queue_name)
     before, key = job.state, job.deduplication_key
+    if members.get("state", before) is not before:
+        job.attempt_logs = attempts(job)
     queue.unindex(record)
     for name, value in members.items():
         setattr(job, name, value)
@@ -75,10 +85,10 @@ def change(op: Operation, record: Record, **members: Any) -> None:
     if before is JobState.ACTIVE and job.state is not JobState.ACTIVE:
         for name in NO_LOCK.keys() - members.keys():
             setattr(job, name, None)
-    lives = job.state in LIVE
-    if not lives or job.deduplication_key != key:
+    lives, rekeyed = job.state in LIVE, "deduplication_key" in members
+    if not lives or rekeyed:
         _free_slot(queue, record, key)
-    if lives and (before not in LIVE or job.deduplication_key != key):
+    if lives and (before not in LIVE or rekeyed):
         _take_slot(op, queue, record)
 
 

@@ -78,5 +78,6 @@ def _info(name: str, queue: QueueData) -> QueueInfo:
 
 
 def _activity(job: Job) -> list[datetime]:
-    instants = (job.created_at, job.processed_at, job.completed_at, job.failed_at)
+    ended = records.ENDED_AT.get(job.state)
+    instants = (getattr(job, ended),) if ended else (job.created_at, job.processed_at)
     return [instant for instant in instants if instant is not None]

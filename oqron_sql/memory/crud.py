@@ -15,8 +15,6 @@ from oqron_sql.memory.data import Record
 from oqron_sql.memory.holding import demand_lease
 from oqron_sql.memory.operation import Operation
 
-ENDED_AT = {JobState.COMPLETED: "completed_at", JobState.FAILED: "failed_at"}
-
 
 def save_job(op: Operation, queue: str, job: Job) -> str:
     """Save a job; return its id or that of the job that stands for it."""
@@ -85,10 +83,10 @@ def append_logs(
     """Add lines to the job's log."""
     sound = members.CHECKS["logs"]("lines", lines)
     record = op.find(queue, job_id)
-    if record is None:
-        raise JobNotFound(queue, job_id)
     if lease is not None:
         demand_lease(record, queue, job_id, lease)
+    if record is None:
+        raise JobNotFound(queue, job_id)
     record.job.logs = (*record.job.logs, *sound)
 
 
@@ -140,10 +138,11 @@ def _demand_state(
 
 def _instants(op: Operation, record: Record, values: dict[str, Any]) -> dict[str, Any]:
     """Return the instants that the new state needs and the update does not give."""
-    state = values.get("state")
+    job = record.job
+    state = values.get("state", job.state)
     if state is JobState.DELAYED:
-        given = values.get("delay_until", record.job.delay_until)
-        return {} if given is not None else {"delay_until": op.now}
-    if state in FINISHED and ENDED_AT[state] not in values:
-        return {ENDED_AT[state]: op.now}
+        due = values.get("delay_until", job.delay_until)
+        return {"delay_until": op.now} if due is None else {}
+    if state in FINISHED and state is not job.state and records.ENDED_AT[state] not in values:
+        return {records.ENDED_AT[state]: op.now}
     return {}

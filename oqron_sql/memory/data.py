@@ -25,6 +25,7 @@ class Record:
     seq: int = 0
     parent_notified: bool = False
     expires_at: datetime | None = None
+    dedup_until: datetime | None = None
 
     @property
     def place(self) -> tuple[int, int]:
@@ -57,8 +58,8 @@ class QueueData:
         self.leases_taken: dict[timedelta, deque[datetime]] = {}
         self.buckets: dict[tuple[str, Granularity, datetime], Bucket] = {}
         self.expiries: list[tuple[datetime, int]] = []
-        self.kept: dict[tuple[JobState, int], dict[int, Record]] = {}
         self.schedules: dict[str, Schedule] = {}
+        self.kept: dict[tuple[JobState, int], dict[int, int]] = {}
         self._order: list[tuple[int, int]] = []
 
     def index(self, record: Record) -> None:
@@ -90,7 +91,9 @@ class QueueData:
     def holder(self, key: str, now: datetime) -> Record | None:
         """Return the live job that holds a deduplication key and whose TTL is not over."""
         record = self.slots.get(key)
-        return record if record is not None and not _expired(record.job, now) else None
+        if record is None or (record.dedup_until is not None and record.dedup_until < now):
+            return None
+        return record
 
 
 class MemoryData:
@@ -105,8 +108,3 @@ class MemoryData:
         """Return the place of the next job in the order of insertion, over all queues."""
         self.last_seq += 1
         return self.last_seq
-
-
-def _expired(job: Job, now: datetime) -> bool:
-    ttl = job.opts.deduplication.ttl if job.opts.deduplication else None
-    return ttl is not None and job.created_at is not None and now - job.created_at > ttl

@@ -7,18 +7,19 @@ from datetime import datetime
 from typing import Any, assert_never
 
 from oqron_sql.contract import codec
-from oqron_sql.contract.checks import check_duration
+from oqron_sql.contract.checks import check_duration, check_own_queue
 from oqron_sql.contract.model import (
     AttemptRecord,
     Complete,
     Fail,
+    Job,
     JobState,
     Outcome,
     Release,
     Retry,
     Settled,
 )
-from oqron_sql.memory import metering, records, retention
+from oqron_sql.memory import metering, retention
 from oqron_sql.memory.changing import change
 from oqron_sql.memory.data import Record
 from oqron_sql.memory.holding import is_held
@@ -30,9 +31,7 @@ Apply = Callable[[Operation, Record], None]
 
 def finish_jobs(op: Operation, queue: str, outcomes: Sequence[Outcome]) -> list[Settled]:
     """Record how leased jobs ended; a stale lease changes nothing and is told."""
-    for outcome in outcomes:
-        records.demand_own_queue(queue, outcome.job)
-    prepared = [_prepare(op, outcome) for outcome in outcomes]
+    prepared = [_prepare(op, queue, outcome) for outcome in outcomes]
     return [_settle(op, queue, o, apply) for o, apply in zip(outcomes, prepared, strict=True)]
 
 
@@ -43,26 +42,29 @@ def _settle(op: Operation, queue: str, outcome: Outcome, apply: Apply) -> Settle
         return Settled(job.id, job.lease, None)
     if is_held(record, job.lease):
         apply(op, record)
-    elif record.job.lease != job.lease or record.job.state not in _targets(outcome):
+    elif record.job.lease != job.lease or not _was_applied(record.job, outcome):
         return Settled(job.id, job.lease, None)
     return Settled(job.id, job.lease, record.job.state)
 
 
-def _targets(outcome: Outcome) -> frozenset[JobState]:
-    """Return the states that show that this outcome was applied before."""
+def _was_applied(job: Job, outcome: Outcome) -> bool:
+    """Whether the job is as this outcome leaves it: its reply was lost, and it is told again."""
     match outcome:
         case Complete():
-            return frozenset({JobState.COMPLETED})
+            return job.state is JobState.COMPLETED
         case Fail():
-            return frozenset({JobState.FAILED})
+            return job.state is JobState.FAILED
         case Retry() | Release():
-            return frozenset({JobState.WAITING, JobState.DELAYED})
+            attempts = outcome.job.attempts_made + isinstance(outcome, Retry)
+            resting = job.state in (JobState.WAITING, JobState.DELAYED)
+            return resting and job.attempts_made == attempts
         case _:
             assert_never(outcome)
 
 
-def _prepare(op: Operation, outcome: Outcome) -> Apply:
+def _prepare(op: Operation, queue: str, outcome: Outcome) -> Apply:
     """Check all of an outcome; return how it is applied, which cannot fail any more."""
+    check_own_queue(queue, outcome.job.queue_name)
     match outcome:
         case Complete(returnvalue=value):
             text = codec.dumps(value, op.max_payload)
@@ -75,20 +77,12 @@ def _prepare(op: Operation, outcome: Outcome) -> Apply:
             failure = _Failure(reason, trace)
             return lambda op, record: failure.retry(op, record, due)
         case Release():
-            return lambda op, record: change(op, record, state=JobState.WAITING)
+            return lambda op, record: change(op, record, state=JobState.WAITING, delay_until=None)
         case _:
             assert_never(outcome)
 
 
 def _complete(op: Operation, record: Record, returnvalue: str) -> None:
-    job = record.job
-    attempt = AttemptRecord(
-        attempt=job.attempts_made + 1,
-        started_at=job.processed_at,
-        ended_at=op.now,
-        status="completed",
-    )
-    job.attempt_logs = (*job.attempt_logs, attempt)
     record.returnvalue = returnvalue
     change(
         op,
@@ -111,7 +105,7 @@ class _Failure:
         self.stacktrace = None if stacktrace is None else codec.clean_text(stacktrace)
 
     def end(self, op: Operation, record: Record) -> None:
-        self._note(op, record, state=JobState.FAILED, failed_at=op.now)
+        self._note(op, record, state=JobState.FAILED, failed_at=op.now, delay_until=None)
         metering.note_end(op, record)
         tell_parent(op, record, self.reason)
         retention.keep(op, record)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from oqron_sql.contract.model import JobState
 from oqron_sql.errors import LeaseLost
 from oqron_sql.memory.data import Record
 
@@ -10,7 +9,7 @@ from oqron_sql.memory.data import Record
 def is_held(record: Record, lease: int) -> bool:
     """Whether `lease` may still change the job; one that ran out may, until it is recovered."""
     job = record.job
-    return job.state is JobState.ACTIVE and job.locked_by is not None and job.lease == lease
+    return job.locked_by is not None and job.lease == lease
 
 
 def demand_lease(record: Record | None, queue: str, job_id: str, lease: int) -> None:

@@ -50,10 +50,13 @@ def remove_all(op: Operation, records: Iterable[Record]) -> int:
 
 def _tell(op: Operation, child: Record, failure: str | None) -> tuple[Record | None, str | None]:
     """Tell one parent; return that parent and its failure if its own parent has to be told."""
-    parent = op.find(child.job.parent_queue_name, child.job.parent_id)
-    if parent is None or child.parent_notified:
+    job = child.job
+    if job.parent_queue_name is None or job.parent_id is None or child.parent_notified:
         return None, None
     child.parent_notified = True
+    parent = op.find(job.parent_queue_name, job.parent_id)
+    if parent is None:
+        return None, None
     policy = parent.job.opts.fail_parent_on_child_failure
     if failure is None or policy == "ignore":
         count_child(op, parent)

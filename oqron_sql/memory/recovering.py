@@ -18,7 +18,7 @@ def recover_lost(
     op: Operation, queue: str, *, limit: int = 100, max_lost: int = 3
 ) -> list[Recovered]:
     """Take back jobs whose lock ran out, oldest lock first."""
-    check_count("limit", limit)
+    check_count("limit", limit, least=1)
     check_count("max_lost", max_lost)
     return [_recover(op, record, max_lost) for record in _stalled(op, queue, limit)]
 

@@ -53,7 +53,9 @@ def _displace(op: Operation, queue: QueueData, record: Record, most: int) -> Non
     state = record.job.state
     line = queue.kept.setdefault((state, most), {})
     line.pop(record.seq, None)
-    line[record.seq] = record
-    held = [seq for seq in line if seq in queue.states[state]]
+    line[record.seq] = record.job.lease
+    ended = queue.states[state]
+    held = [seq for seq, lease in line.items() if seq in ended and ended[seq].job.lease == lease]
     for seq in held[: max(0, len(held) - most)]:
-        delete(op, line.pop(seq))
+        del line[seq]
+        delete(op, ended[seq])

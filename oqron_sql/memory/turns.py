@@ -24,7 +24,7 @@ def is_wanted(queue: QueueData, record: Record, opts: FetchOptions) -> bool:
 def take_turns(
     queue: QueueData, candidates: Iterable[Record], n: int, opts: FetchOptions
 ) -> Iterator[Record]:
-    """Yield up to `n` jobs, each from the group that was served longest ago.
+    """Yield up to `n` jobs, each from the group that was served longest ago, or first by name.
 
     Jobs without a group form one more group, which no cap applies to. Whoever is served goes to
     the end of the line, so nobody is served twice in a round.
@@ -34,8 +34,8 @@ def take_turns(
         lines[record.job.group_id].append(record)
     room = _room_per_group(queue, lines, opts)
 
-    def turn(group: str | None) -> tuple[int, tuple[int, int]]:
-        return queue.turns.get(group, 0), lines[group][0].place
+    def turn(group: str | None) -> tuple[int, str]:
+        return queue.turns.get(group, 0), group or ""
 
     for _ in range(n):
         ready = [group for group, line in lines.items() if line and room[group] > 0]

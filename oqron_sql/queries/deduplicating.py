@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Row, or_, select, update
+from sqlalchemy import Row, null, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from oqron_sql.contract.checks import check_names
@@ -31,11 +31,13 @@ def take_back(tx: Tx, rows: Sequence[Row[Any, *tuple[Any, ...]]]) -> None:
     """Give each job that lives again its key back if nobody holds it; the oldest first."""
     jobs = tx.tables.jobs
     for row in sorted(rows, key=lambda row: row.seq):
-        holder = select(jobs.c.seq).where(
-            jobs.c.queue_name == row.queue_name, jobs.c.dedup_slot == row.deduplication_key
-        )
-        if tx.conn.execute(holder).first() is not None:
-            continue
+        slot = (jobs.c.queue_name == row.queue_name, jobs.c.dedup_slot == row.deduplication_key)
+        holder = select((jobs.c.dedup_until < tx.now()).label("over")).where(*slot)
+        found = tx.conn.execute(holder).first()
+        if found is not None:
+            if not found.over:
+                continue
+            tx.conn.execute(update(jobs).where(*slot).values(dedup_slot=null()))
         try:
             with tx.conn.begin_nested():
                 tx.conn.execute(

@@ -29,7 +29,7 @@ from sqlalchemy import (
 )
 
 from oqron_sql.contract import codec
-from oqron_sql.contract.checks import check_duration, check_name
+from oqron_sql.contract.checks import check_duration, check_name, check_own_queue
 from oqron_sql.contract.model import (
     FINISHED,
     AttemptRecord,
@@ -295,8 +295,7 @@ def _entries(end: _End, at: datetime | None) -> Iterator[tuple[int, str, str]]:
 
 def _checked(queue: str, outcome: Outcome, limit: int) -> _End:
     job = outcome.job
-    if job.queue_name != queue:
-        raise InvalidInput("queue_name", job.queue_name, f"must be {queue!r}, the queue given")
+    check_own_queue(queue, job.queue_name)
     if isinstance(outcome, Complete):
         return _End(job, JobState.COMPLETED, codec.dumps(outcome.returnvalue, limit))
     if isinstance(outcome, Release):

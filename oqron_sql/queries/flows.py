@@ -147,17 +147,19 @@ def notify_child_completed(
     parent = _lock(tx, parent_queue, parent_id)
     if parent is None or parent.state != JobState.WAITING_CHILDREN:
         return JobState.COMPLETED
+    n = 1
     if child_id is not None:
         check_names(child_id=child_id)
-        query = select(jobs.c.seq).where(
+        untold = update(jobs).where(
             jobs.c.parent_queue_name == parent_queue,
             jobs.c.parent_id == parent_id,
             jobs.c.id == child_id,
+            ~jobs.c.parent_notified,
         )
-        child = tx.conn.scalar(tx.current(query))
-        if child is not None and not _mark(tx, child):
+        n = tx.conn.execute(untold.values(parent_notified=true())).rowcount
+        if not n:
             return JobState.WAITING_CHILDREN
-    _count_down(tx, parent, 1)
+    _count_down(tx, parent, n)
     return JobState(
         tx.conn.execute(select(jobs.c.state).where(jobs.c.seq == parent.seq)).scalar_one()
     )

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import BigInteger, Select, Update, null, select, type_coerce, update
 
-from oqron_sql.contract.checks import check_count, check_duration, check_names
+from oqron_sql.contract.checks import check_count, check_duration, check_names, check_own_queue
 from oqron_sql.contract.model import Extension, Job, JobState, Recovered
 from oqron_sql.dialects import Dialect
 from oqron_sql.errors import LeaseLost
@@ -51,7 +51,7 @@ def extend_lock(
 
 def extend_locks(tx: Tx, queue: str, jobs: Sequence[Job], duration: timedelta) -> list[Extension]:
     """Extend many leases in one statement, then read back what became of each."""
-    check_names(queue=queue)
+    _check(queue, jobs)
     check_duration("duration", duration)
     if not jobs:
         return []
@@ -65,8 +65,14 @@ def extend_locks(tx: Tx, queue: str, jobs: Sequence[Job], duration: timedelta) -
 
 def check_locks(tx: Tx, queue: str, jobs: Sequence[Job]) -> list[Extension]:
     """Say of many leases what extending them would; one statement, no transaction."""
-    check_names(queue=queue)
+    _check(queue, jobs)
     return _looked_up(tx, jobs) if jobs else []
+
+
+def _check(queue: str, jobs: Sequence[Job]) -> None:
+    check_names(queue=queue)
+    for job in jobs:
+        check_own_queue(queue, job.queue_name)
 
 
 def _looked_up(tx: Tx, jobs: Sequence[Job]) -> list[Extension]:

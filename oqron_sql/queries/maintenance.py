@@ -8,14 +8,13 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Row, Select, delete, false, null, select, update
 
-from oqron_sql.contract import codec
 from oqron_sql.contract.checks import check_duration, check_name, check_names
 from oqron_sql.contract.model import FINISHED, JobState, check_state
 from oqron_sql.errors import InvalidInput, QueueActive
 from oqron_sql.queries import deduplicating, flows, history, metrics, tallies
 from oqron_sql.queries.counting import all_in, count_active, listed
 from oqron_sql.queries.removing import delete_rows, doomed
-from oqron_sql.queries.rows import attempt_body, completed_attempt, in_state
+from oqron_sql.queries.rows import in_state
 from oqron_sql.queries.tx import Tx
 from oqron_sql.queries.waking import rouse
 from oqron_sql.schema.tables import RESTING, STATES
@@ -119,7 +118,7 @@ def retry_step(tx: Tx, queue: str, state: JobState, *, limit: int) -> int:
     rows = tx.conn.execute(
         tx.dialect.lock_rows(listed(tx, queue, JobState(state)).limit(limit))
     ).all()
-    _keep_last_attempts(tx, rows)
+    history.keep_last_attempts(tx, rows)
     told = [row.seq for row in rows if row.entries]
     if told:
         history.forget(tx, told, ["stack"])
@@ -148,23 +147,3 @@ _CLEARED = (
     "returnvalue", "failed_reason", "failed_at", "completed_at", "processed_at", "cancelled_at",
     "delay_until", "lock_until", "locked_by",
 )  # fmt: skip
-
-
-def _keep_last_attempts(tx: Tx, rows: Sequence[Row[Any]]) -> None:
-    """Write down the attempts that only the rows about to be reset tell of."""
-    done = [
-        row for row in rows if row.state == JobState.COMPLETED and row.processed_at and row.lease
-    ]
-    if not done:
-        return
-    records = [
-        (row.seq, completed_attempt(row.attempts_made + 1, row.processed_at, row.completed_at))
-        for row in done
-    ]
-    history.append(tx, [(seq, "attempt", codec.dumps(attempt_body(r))) for seq, r in records])
-    jobs = tx.tables.jobs
-    tx.conn.execute(
-        update(jobs)
-        .where(jobs.c.seq.in_([row.seq for row in done]))
-        .values(entries=jobs.c.entries + 1)
-    )

@@ -34,8 +34,13 @@ def record(tx: Tx, queue: str, seqs: Sequence[int | None]) -> None:
         ).where(jobs.c.seq.in_(seqs), jobs.c.processed_at.is_not(None))
     ).all()
     points: dict[_Key, list[tuple[bool, int]]] = {}
+    # Whoever ended a job by an update may not have said when: then it is now.
+    untold = any(end is None for *_, end in ended)
+    now = tx.read_clock() if untold else None
     for name, state, started, end in ended:
         done = state == JobState.COMPLETED
+        if now is not None:
+            end = end or now
         spent = max(0, to_ms(end - started))
         for granularity in GRANULARITIES:
             key = (name, granularity, _period(end, granularity))

@@ -49,11 +49,14 @@ def remove_expired(tx: Tx, queue: str, *, limit: int = STEP) -> int:
     tx.begin()
     due = select(table.c.id, table.c.job_seq, table.c.lease).where(is_over(tx, queue))
     due = due.order_by(table.c.expires_at).limit(min(limit, STEP))
-    rows = tx.conn.execute(tx.dialect.lock_rows(due)).all()
-    if not rows:
-        return 0
-    tx.conn.execute(delete(table).where(table.c.id.in_([row.id for row in rows])))
-    return _remove(tx, [row.job_seq for row in rows], {row.job_seq: row.lease for row in rows})
+    while rows := tx.conn.execute(tx.dialect.lock_rows(due)).all():
+        tx.conn.execute(delete(table).where(table.c.id.in_([row.id for row in rows])))
+        known = {(row.job_seq, row.lease) for row in rows}
+        gone = _remove(tx, [row.job_seq for row in rows], known)
+        if gone:
+            return gone
+        # All of these spoke of jobs that were removed or retried meanwhile.
+    return 0
 
 
 def is_over(tx: Tx, queue: str) -> ColumnElement[bool]:
@@ -106,10 +109,10 @@ def _trim(tx: Tx, queue: str, state: JobState, most: int) -> None:
     _remove(tx, [row.job_seq for row in rows])
 
 
-def _remove(tx: Tx, seqs: Sequence[int], leases: dict[int, int] | None = None) -> int:
+def _remove(tx: Tx, seqs: Sequence[int], known: set[tuple[int, int]] | None = None) -> int:
     """Delete those of the jobs that are finished, and have the lease that is known of them."""
     jobs = tx.tables.jobs
     query = doomed(jobs).add_columns(jobs.c.lease)
     query = query.where(jobs.c.seq.in_(seqs), in_state(jobs, *FINISHED)).order_by(jobs.c.seq)
     rows = tx.conn.execute(tx.dialect.lock_rows(query)).all()
-    return remove_rows(tx, [r for r in rows if leases is None or leases[r.seq] == r.lease])
+    return remove_rows(tx, [r for r in rows if known is None or (r.seq, r.lease) in known])

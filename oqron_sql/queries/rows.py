@@ -12,10 +12,15 @@ from typing import Any
 from sqlalchemy import Column, ColumnElement, Row, Table, case, literal_column, select
 
 from oqron_sql.contract import codec
-from oqron_sql.contract.checks import check_count, check_finite, check_instant, check_name
+from oqron_sql.contract.checks import (
+    check_count,
+    check_finite,
+    check_instant,
+    check_name,
+    check_own_queue,
+)
 from oqron_sql.contract.model import FINISHED, AttemptRecord, Job, JobState, check_state
 from oqron_sql.contract.options import DEFAULT_OPTIONS
-from oqron_sql.errors import InvalidInput
 from oqron_sql.queries.options import dump_options, load_options
 from oqron_sql.queries.tx import Tx
 
@@ -114,10 +119,18 @@ def _add_history(job: Job, entries: Iterable[Sequence[Any]]) -> None:
 def _add_last_attempt(job: Job) -> None:
     """Add the attempt that completed the job: its own row says all of it, so it is not stored."""
     if job.processed_at and job.lease:
-        number = job.attempts_made + 1
-        if all(r.attempt != number or r.status != "completed" for r in job.attempt_logs):
-            last = completed_attempt(number, job.processed_at, job.completed_at)
+        last = completed_attempt(job.attempts_made + 1, job.processed_at, job.completed_at)
+        if not any(_is_same(last, told) for told in job.attempt_logs):
             job.attempt_logs = (*job.attempt_logs, last)
+
+
+def _is_same(attempt: AttemptRecord, told: AttemptRecord) -> bool:
+    """Whether it is the same attempt; one that was retried later bears the same number again."""
+    return (attempt.attempt, attempt.status, attempt.started_at) == (
+        told.attempt,
+        told.status,
+        told.started_at,
+    )
 
 
 def completed_attempt(
@@ -166,8 +179,7 @@ def row_of(queue: str, job: Job, limit: int) -> dict[str, Any]:
     Raises:
         InvalidInput: a name, an instant or a value cannot be stored, or the queue is another.
     """
-    if job.queue_name != queue:
-        raise InvalidInput("queue_name", job.queue_name, f"must be {queue!r}, the queue given")
+    check_own_queue(queue, job.queue_name)
     row: dict[str, Any] = {
         "queue_name": check_name("queue", queue),
         "id": check_name("id", job.id),
@@ -185,11 +197,12 @@ def row_of(queue: str, job: Job, limit: int) -> dict[str, Any]:
         value = getattr(job, name)
         if value is not None:
             row[name] = check_name(name, value)
-    for name in (*COUNTS, "progress", "discarded"):
+    for name in (*COUNTS, "discarded"):
         value = getattr(job, name)
         if value:
             row[name] = value
-    check_finite("progress", job.progress)
+    if check_finite("progress", job.progress):
+        row["progress"] = float(job.progress)  # of one type in all rows of a batch
     for name in COUNTS:
         check_count(name, getattr(job, name))
     opts = dump_options(job.opts)

@@ -30,7 +30,7 @@ _ZERO: dict[str, Any] = {
     "lease": 0,
     "lost_count": 0,
     "attempts_made": 0,
-    "progress": 0,
+    "progress": 0.0,
     "pending_children_count": 0,
     "entries": 0,
     "priority": 0,

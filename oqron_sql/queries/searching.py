@@ -43,7 +43,7 @@ def search_jobs(
         conditions.append(jobs.c.queue_name == check_name("queue_name", filter.queue_name))
     if filter.states:
         conditions.append(
-            jobs.c.state.in_([check_state("state", state).value for state in filter.states])
+            jobs.c.state.in_([check_state("states", state).value for state in filter.states])
         )
     if filter.name:
         conditions.append(contains(jobs.c.name, filter.name))

@@ -48,7 +48,9 @@ def update_job(
         guard.append(in_state(jobs, *expected))
     if lease is not None:
         guard += [jobs.c.lease == lease, jobs.c.locked_by.is_not(None)]
-    if not (entries or values.keys() & {"state", "deduplication_key", "group_id"}):
+    # A delayed job keeps an instant to be due at: it is not cleared without a look at the state.
+    cleared = values.get("delay_until", ...) is None
+    if not (entries or cleared or values.keys() & {"state", "deduplication_key", "group_id"}):
         report(tx, queue, [job_id])
         if values and tx.change(update(jobs).where(*guard).values(values)):
             return
@@ -58,8 +60,8 @@ def update_job(
     old = tx.conn.execute(
         tx.dialect.lock_rows(
             select(
-                jobs.c.seq, jobs.c.queue_name, jobs.c.state, jobs.c.entries, jobs.c.delay_until,
-                jobs.c.deduplication_key, jobs.c.dedup_slot,
+                jobs.c.seq, jobs.c.queue_name, jobs.c.state, jobs.c.lease, jobs.c.entries,
+                jobs.c.attempts_made, jobs.c.processed_at, jobs.c.completed_at, jobs.c.delay_until,
             ).where(*guard),
             skip_locked=False,
         )
@@ -75,8 +77,9 @@ def _write(tx: Tx, old: Row[Any], values: dict[str, Any], entries: dict[str, lis
     jobs = tx.tables.jobs
     state = JobState(values.get("state", old.state))
     moved = state != old.state
-    if moved:
-        _follow(tx, old, state, values)
+    _follow(tx, old, state, values)
+    if moved and old.state == JobState.COMPLETED and "attempt" not in entries:
+        history.keep_last_attempts(tx, [old])
     if "deduplication_key" in values or (moved and state in FINISHED):
         values["dedup_slot"] = null()
     if entries:
@@ -101,6 +104,10 @@ def _write(tx: Tx, old: Row[Any], values: dict[str, Any], entries: dict[str, lis
 
 def _follow(tx: Tx, old: Row[Any], state: JobState, values: dict[str, Any]) -> None:
     """Add to `values` what the new state brings with it, unless the caller said otherwise."""
+    if state is JobState.DELAYED and values.get("delay_until", old.delay_until) is None:
+        values["delay_until"] = tx.now()
+    if state == old.state:
+        return
     if old.state == JobState.ACTIVE:
         values.setdefault("lock_until", null())
         values.setdefault("locked_by", null())
@@ -108,8 +115,6 @@ def _follow(tx: Tx, old: Row[Any], state: JobState, values: dict[str, Any]) -> N
         values.setdefault("completed_at", tx.now())
     elif state is JobState.FAILED:
         values.setdefault("failed_at", tx.now())
-    elif state is JobState.DELAYED and values.get("delay_until", old.delay_until) is None:
-        values["delay_until"] = tx.now()
 
 
 def _hold_key(tx: Tx, old: Row[Any], state: JobState, values: dict[str, Any]) -> None:

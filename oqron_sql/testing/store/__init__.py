@@ -7,6 +7,7 @@ import pytest
 from oqron_sql.testing.store import (
     arguments,
     clocks,
+    corners,
     counting,
     crud,
     deduplication,
@@ -42,7 +43,7 @@ ROLES: tuple[ModuleType, ...] = (
     *(leasing, stale, finishing, recovery, delaying, pausing, groups, rate_limits),
     *(handing_back, outlook, retention, scheduling),
     *(counting, searching, metrics, maintenance, events, flows, trees),
-    *(races, sweeping_races),
+    *(corners, races, sweeping_races),
 )
 
 pytestmark = pytest.mark.asyncio

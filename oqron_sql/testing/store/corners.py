@@ -1,0 +1,181 @@
+"""Corners in which two stores answered differently, until they were driven side by side."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from oqron_sql.contract import AsyncStore, Complete, Fail, JobState, Release, Retry
+from oqron_sql.contract.options import Deduplication, Group
+from oqron_sql.errors import GroupFull, InvalidInput, LeaseLost
+from oqron_sql.testing.harness import StoreHarness, requires
+from oqron_sql.testing.steps import (
+    HOUR,
+    MINUTE,
+    QUEUE,
+    SECOND,
+    completed,
+    failed,
+    finish,
+    job,
+    leased,
+    read,
+    save,
+    save_new,
+    states,
+    take,
+    take_names,
+    with_parent,
+)
+
+
+async def test_arguments_are_checked_when_there_is_nothing_to_do(store: AsyncStore) -> None:
+    with pytest.raises(InvalidInput, match="grace"):
+        await store.clean(QUEUE, JobState.FAILED, -SECOND, limit=0)
+    for method in (store.remove_expired, store.recover_lost):
+        with pytest.raises(InvalidInput, match="limit"):
+            await method(QUEUE, limit=0)
+    assert await store.clean(QUEUE, JobState.FAILED, SECOND, limit=0) == 0
+
+
+async def test_leases_of_another_queue_are_refused(store: AsyncStore) -> None:
+    held = await leased(store)
+    for refused in (
+        store.extend_locks("other", [held], MINUTE),
+        store.check_locks("other", [held]),
+        store.finish_jobs("other", [Complete(held)]),
+        store.save_job("other", held),
+    ):
+        with pytest.raises(InvalidInput) as caught:
+            await refused
+        assert (caught.value.field, caught.value.value) == ("queue_name", QUEUE)
+
+
+async def test_a_log_of_a_lost_lease_says_so_of_a_job_that_is_gone(store: AsyncStore) -> None:
+    held = await leased(store)
+    await store.remove_job(QUEUE, held.id)
+    with pytest.raises(LeaseLost):
+        await store.append_logs(QUEUE, held.id, ["line"], lease=held.lease)
+
+
+async def test_a_retry_after_a_release_is_lost(store: AsyncStore) -> None:
+    """The job waits either way, but the attempt was not counted."""
+    held = await leased(store)
+    settled = await store.finish_jobs(QUEUE, [Release(held), Retry(held, "late")])
+    assert [each.lost for each in settled] == [False, True]
+    assert (await read(store, held)).attempts_made == 0
+
+
+async def test_of_ends_at_one_instant_the_newest_job_comes_first(store: AsyncStore) -> None:
+    for make, state in ((Complete, JobState.COMPLETED), (_failing, JobState.FAILED)):
+        saved = await save_new(store, "a", "b", "c")
+        held = await store.fetch_jobs(QUEUE, "w", MINUTE, 3)
+        await store.finish_jobs(QUEUE, [make(each) for each in held])
+        listed = await store.list_jobs(QUEUE, state)
+        assert [each.id for each in listed] == [each.id for each in reversed(saved)]
+
+
+def _failing(job: object) -> Fail:
+    return Fail(job, "boom")  # type: ignore[arg-type]  # it is one
+
+
+@requires("movable_clock")
+async def test_a_revived_job_takes_a_key_whose_time_is_over(
+    store: AsyncStore, harness: StoreHarness
+) -> None:
+    once = Deduplication(key="k", ttl=MINUTE)
+    first = await failed(store, deduplication=Deduplication(key="k"))
+    await save_new(store, "second", deduplication=once)
+    await harness.advance(HOUR)
+    await store.retry_jobs(QUEUE, JobState.FAILED)
+    found = await store.find_by_deduplication_key(QUEUE, "k")
+    assert found is not None
+    assert found.id == first.id
+
+
+async def test_a_job_saved_as_ended_is_saved_whoever_has_its_key(store: AsyncStore) -> None:
+    key = Deduplication(key="k")
+    await save_new(store, "live", deduplication=key)
+    ended = dataclasses.replace(
+        job("ended", deduplication=key), state=JobState.COMPLETED, deduplication_key="k"
+    )
+    assert await save(store, ended) == [ended.id]
+
+
+async def test_an_unknown_child_is_not_counted(store: AsyncStore) -> None:
+    parent, child = job("parent"), job("child")
+    await store.save_flow(with_parent(parent, child))
+    told = await store.notify_child_completed(QUEUE, parent.id, child_id="nobody")
+    assert told is JobState.WAITING_CHILDREN
+    told = await store.notify_child_completed(QUEUE, parent.id, child_id=child.id)
+    assert told is JobState.WAITING
+
+
+async def test_an_end_without_an_instant_can_be_told(store: AsyncStore) -> None:
+    """Also to a store that records metrics, for which it ends now."""
+    held = await leased(store)
+    await store.update_job(
+        QUEUE, held.id, {"state": JobState.COMPLETED, "completed_at": None, "returnvalue": 1}
+    )
+    assert (await read(store, held)).completed_at is None
+
+
+async def test_a_delayed_job_stays_due(store: AsyncStore) -> None:
+    (made,) = await save_new(store, "job", delay=HOUR)
+    await store.update_job(QUEUE, made.id, {"delay_until": None})
+    assert await store.promote_delayed_jobs(QUEUE) == 1
+
+
+@requires("movable_clock")
+async def test_a_sweep_passes_over_jobs_that_were_retried(
+    store: AsyncStore, harness: StoreHarness
+) -> None:
+    await completed(store, "retried", remove_on_complete=SECOND)
+    await store.retry_jobs(QUEUE, JobState.COMPLETED)
+    again = await take(store)
+    await harness.advance(SECOND)
+    await completed(store, "gone", remove_on_complete=SECOND)
+    await harness.advance(MINUTE)
+    assert await store.remove_expired(QUEUE, limit=1) == 1
+    assert await states(store, [again]) == [JobState.ACTIVE]
+
+
+async def test_every_attempt_is_told_of_a_job_that_lives_again(store: AsyncStore) -> None:
+    done = await completed(store)
+    await store.update_job(QUEUE, done.id, {"state": JobState.WAITING})
+    assert [each.status for each in (await read(store, done)).attempt_logs] == ["completed"]
+    await finish(store, Complete(await take(store)))
+    told = (await read(store, done)).attempt_logs
+    assert [(each.attempt, each.status) for each in told] == [(1, "completed")] * 2
+
+
+async def test_progress_is_whole_or_not_in_one_bulk(store: AsyncStore) -> None:
+    jobs = [dataclasses.replace(job(), progress=progress) for progress in (0, 99.5, 7)]
+    await store.save_bulk(QUEUE, jobs)
+    assert [(await read(store, each)).progress for each in jobs] == [0, 99.5, 7]
+
+
+async def test_the_least_room_that_a_bulk_asks_for_counts(store: AsyncStore) -> None:
+    """In whatever order its jobs come, and by the group that the job is in."""
+    narrow = job("narrow", group=Group(id="g", max_size=1))
+    wide = job("wide", group=Group(id="g", max_size=2))
+    with pytest.raises(GroupFull):
+        await store.save_bulk(QUEUE, [narrow, wide])
+    elsewhere = dataclasses.replace(narrow, group_id=None)
+    assert await store.save_bulk(QUEUE, [elsewhere, wide]) == [elsewhere.id, wide.id]
+
+
+async def test_groups_that_were_never_served_come_by_name(store: AsyncStore) -> None:
+    for group in ("c", "a", "b"):
+        await save_new(store, group, group=Group(id=group))
+    await save_new(store, "none")
+    taken = await take_names(store, 4, group_concurrency=1)
+    assert taken == ["none", "a", "b", "c"]
+
+
+async def test_a_key_is_held_for_the_time_it_was_saved_with(store: AsyncStore) -> None:
+    (made,) = await save_new(store, "job", deduplication=Deduplication(key="k"))
+    opts = dataclasses.replace(made.opts, deduplication=Deduplication(key="k", ttl=SECOND))
+    await store.update_job(QUEUE, made.id, {"opts": opts})
+    assert await store.find_by_deduplication_key(QUEUE, "k") is not None
