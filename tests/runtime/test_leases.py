@@ -99,7 +99,7 @@ async def test_a_lost_lease_stops_the_handler(
     store: AsyncStore, harness: StoreHarness, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Somebody else has the job; what this one would say of it is not even tried."""
-    queue, worker, gate = queue_of(store), worker_of(store), Gate()
+    queue, worker, gate = queue_of(store), worker_of(store, concurrency=1), Gate()
     worker.handler()(gate)
     other = await harness.another()
     async with working(worker):
@@ -120,7 +120,7 @@ async def test_a_result_that_comes_too_late_is_not_recorded(
     store: AsyncStore, harness: StoreHarness, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A handler that hears nothing cannot finish a job that another has."""
-    queue, worker = queue_of(store), worker_of(store)
+    queue, worker = queue_of(store), worker_of(store, concurrency=1)
     other = await harness.another()
 
     @worker.handler()
