@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from oqron_sql import AsyncSQLStore, AsyncStore, Metrics, SQLStore
 from oqron_sql.testing import StoreHarness, awaited
-from tests import backends, servers
+from tests import servers
 from tests.backends import BACKENDS, Backends, SQLHarness
 
 
@@ -25,19 +25,18 @@ class PooledHarness(SQLHarness):
         return AsyncSQLStore(self.url, **options)
 
 
-class PooledBackends(Backends):
-    """Databases that are reached through a pooler."""
-
-    def harness(self, name: str) -> StoreHarness:
-        backend = BACKENDS[name]
-        url = sa.make_url(self.database(backend).url)
-        if "pooler" not in self._servers:
-            pooler = servers.pgbouncer(self.server("postgresql"), "transaction")
-            self._servers["pooler"] = self._stack.enter_context(pooler)
-        through = url.set(port=self._servers["pooler"].port)
-        return PooledHarness(backend, through.render_as_string(hide_password=False))
+def harness_of(backends: Backends, name: str) -> StoreHarness:
+    """Return a harness of the backend with that name, through a pooler, for one test."""
+    url = sa.make_url(backends.database(BACKENDS[name]).url)
+    if "pooler" not in backends._servers:
+        pooler = servers.pgbouncer(backends.server("postgresql"), "transaction")
+        backends._servers["pooler"] = backends._stack.enter_context(pooler)
+    through = url.set(port=backends._servers["pooler"].port)
+    return PooledHarness(BACKENDS[name], through.render_as_string(hide_password=False))
 
 
-for _name in [name for name, backend in BACKENDS.items() if backend.server != "postgresql"]:
-    del BACKENDS[_name]
-backends.Backends = PooledBackends  # type: ignore[misc]  # for the fixture that makes them
+def pytest_configure() -> None:
+    """Run the kit on PostgreSQL alone, through a pooler."""
+    for name in [name for name, backend in BACKENDS.items() if backend.server != "postgresql"]:
+        del BACKENDS[name]
+    Backends.harness = harness_of  # type: ignore[method-assign,assignment]  # for whoever runs it

@@ -1,4 +1,4 @@
-"""The store's kit in transactions of a host: a part of it, all by `nox -s joined`."""
+"""A part of the store's kit in transactions of a host; all of it by `nox -s joined`."""
 
 from __future__ import annotations
 

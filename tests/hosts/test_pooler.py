@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,9 +17,6 @@ from tests.hosts.hosts import SERVED, Either, settled
 from tests.hosts.methods import MINUTE, QUEUE, a_day, job
 from tests.servers import Server
 
-ROOT = Path(__file__).parents[2]
-# What is at work at the same time, and what is said of a whole life. `nox -s pooler` runs it all.
-SELECTION = "each_job_is_handed_out_once or saves_of_one_key or a_worker_s_life"
 drivers = pytest.mark.parametrize("name", [name for name in SERVED if name.startswith("pg")])
 UNPREPARED: dict[str, dict[str, Any]] = {
     "pg-asyncpg": {
@@ -36,18 +31,6 @@ CALLERS = 20
 Poolers = Callable[[str], Server]
 
 
-def test_the_kit_passes(poolers: Poolers) -> None:
-    poolers("transaction")  # a skip where it is not installed
-    command = [sys.executable, "-m", "pytest", "-p", "tests.hosts.pooled", "tests/contract"]
-    chosen = ["-q", "-p", "no:cacheprovider", "-k", SELECTION]
-    done = subprocess.run(
-        [*command, *chosen], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-1000:]
-    assert " passed" in done.stdout
-    assert "skipped" not in done.stdout
-
-
 @drivers
 async def test_one_word_is_enough(name: str, make_host: MakeHost, poolers: Poolers) -> None:
     host = await make_host(name)
@@ -55,6 +38,7 @@ async def test_one_word_is_enough(name: str, make_host: MakeHost, poolers: Poole
     engine = host.create(url, connect_args=UNPREPARED[name])
     for bind in (url, engine):
         store = host.store_on(bind, pooler="transaction")
+        assert store.notifier._listener is None, "nobody listens there"
         await settled(store.connect())
         host.restore({})
         await a_day(Either(store))
