@@ -54,7 +54,8 @@ class Stage:
         """Return the URL of a database, by way of another port if one is given."""
         if self.server is None:
             return f"sqlite+{self.backend.driver}:///{self.folder / database}.db"
-        url = self.server.url(self.backend.driver, database).replace("//root@", "//app@")
+        theirs = f"//root:{servers.PASSWORD}@"
+        url = self.server.url(self.backend.driver, database).replace(theirs, "//app@")
         return url if port is None else url.replace(f":{self.server.port}/", f":{port}/")
 
     def engine(self, database: str | None = None, **options: Any) -> sa.Engine:
