@@ -72,7 +72,10 @@ def _info(name: str, queue: QueueData) -> QueueInfo:
         name=name,
         counts=_counts(queue),
         is_paused=queue.paused,
-        latest_activity=max(instant for job in jobs for instant in _activity(job)),
+        latest_activity=max(
+            (instant for job in jobs for instant in _activity(job)),
+            default=None,  # of jobs that were saved as ended, nobody knows when
+        ),
         scheduled_count=sum(job.state in LIVE and job.opts.repeat is not None for job in jobs),
     )
 

@@ -179,3 +179,8 @@ async def test_a_key_is_held_for_the_time_it_was_saved_with(store: AsyncStore) -
     opts = dataclasses.replace(made.opts, deduplication=Deduplication(key="k", ttl=SECOND))
     await store.update_job(QUEUE, made.id, {"opts": opts})
     assert await store.find_by_deduplication_key(QUEUE, "k") is not None
+
+
+async def test_a_queue_may_have_no_activity_that_is_known(store: AsyncStore) -> None:
+    await save(store, dataclasses.replace(job(), state=JobState.FAILED))
+    assert [each.latest_activity for each in await store.list_queues()] == [None]
