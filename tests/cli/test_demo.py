@@ -124,7 +124,7 @@ def test_workers_that_cannot_even_start_end_the_demo(
     run_here: RunHere, few_files: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     failing = [sys.executable, "-c", "import sys; sys.exit('no way')"]
-    monkeypatch.setattr(demo_crew, "_python", lambda: failing)
+    monkeypatch.setattr(demo_crew, "python", lambda: failing)
     outcome = run_here("demo", str(few_files), "--workers", "2")
     assert outcome.status == 1, outcome
     assert outcome.errors == (
