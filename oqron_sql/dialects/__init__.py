@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Iterator
 from importlib import import_module
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from sqlalchemy import Connection, Engine
@@ -104,10 +105,15 @@ def index_options(where: Any) -> dict[str, Any]:
 def _all() -> Iterator[Dialect]:
     for found in tuple(_registry):
         yield get(found)
-    for entry in entry_points(group=ENTRY_POINTS):
+    for entry in _brought():
         if entry.name not in _registry:
             with contextlib.suppress(ConfigurationError):  # told to whoever uses that database
                 yield get(entry.name)
+
+
+@functools.cache  # what is installed is read from many files, and each revision asks
+def _brought() -> tuple[EntryPoint, ...]:
+    return tuple(entry_points(group=ENTRY_POINTS))
 
 
 def _installed(name: str) -> Dialect | None:
@@ -116,7 +122,7 @@ def _installed(name: str) -> Dialect | None:
     Raises:
         ConfigurationError: it cannot be loaded, or is no dialect.
     """
-    for entry in entry_points(group=ENTRY_POINTS, name=name):
+    for entry in (brought for brought in _brought() if brought.name == name):
         try:
             dialect = entry.load()
         except Exception as error:

@@ -64,7 +64,9 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     """A folder where packages are installed for this test alone."""
     monkeypatch.setattr(dialects, "_registry", dict(dialects._registry))
     monkeypatch.syspath_prepend(tmp_path)
+    dialects._brought.cache_clear()
     yield tmp_path
+    dialects._brought.cache_clear()
     sys.modules.pop("madeup_oqron", None)
 
 
