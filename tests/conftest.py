@@ -14,6 +14,9 @@ from tests.backends import BACKENDS, Backends
 from tests.canary import Watching
 from tests.servers import Missing, Server, pgbouncer
 
+# PyMySQL loads every trusted certificate for each connection, and our servers have none.
+os.environ.setdefault("SSL_CERT_FILE", os.devnull)
+
 
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(Watching())
