@@ -56,7 +56,17 @@ def test_a_warning():
 def test_each_leak_fails_its_test(tmp_path: Path) -> None:
     (tmp_path / "conftest.py").write_text(PLUGIN)
     (tmp_path / "test_leaks.py").write_text(LEAKS)
-    chosen = ("-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-c", "/dev/null", "--rootdir")
+    chosen = (
+        "-q",
+        "-rN",
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "no:xdist",
+        "-c",
+        "/dev/null",
+        "--rootdir",
+    )
     with (tmp_path / "said").open("w+") as said:  # not through a pipe, which is watched as well
         subprocess.run(
             [sys.executable, "-m", "pytest", *chosen, tmp_path, tmp_path],
