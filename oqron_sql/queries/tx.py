@@ -8,7 +8,15 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, bindparam, select, type_coerce
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    TwoPhaseTransaction,
+    bindparam,
+    select,
+    type_coerce,
+)
 
 from oqron_sql.contract.clock import Clock
 from oqron_sql.contract.codec import MAX_BYTES
@@ -175,7 +183,12 @@ class Tx:
 
     @property
     def untold(self) -> set[str]:
-        """The topics that other processes are still to be told of."""
+        """The topics that other processes are still to be told of.
+
+        None in a host's two-phase transaction: PostgreSQL prepares none that has notified.
+        """
+        if self.joined and isinstance(self.conn.get_transaction(), TwoPhaseTransaction):
+            return set()
         return self.topics - self.told
 
 
