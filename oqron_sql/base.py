@@ -11,13 +11,14 @@ from contextlib import AbstractContextManager
 from typing import Self
 
 from oqron_sql import migrate
-from oqron_sql.contract.checks import check_name
+from oqron_sql.contract.checks import check_count, check_name
 from oqron_sql.contract.clock import Clock
 from oqron_sql.contract.events import Callback, ErrorHandler, Subscribers
 from oqron_sql.contract.model import Metrics
 from oqron_sql.engines import (
     Source,
 )
+from oqron_sql.migrate import check_mode
 from oqron_sql.notify import Notifier, QueueWakeup
 from oqron_sql.queries.tx import Settings, Tx
 from oqron_sql.schema.tables import tables
@@ -43,6 +44,8 @@ class BaseStore:
         on_event_error: ErrorHandler | None,
         push: bool,
     ) -> None:
+        check_mode(migrate)
+        check_count("max_payload", max_payload, least=1)
         # Behind a pooler that lends a connection for a transaction, one can tell, but not listen.
         notifier = Notifier(
             source, f"{schema or ''}.{prefix}", push=push, listen=source.pooler != "transaction"

@@ -145,10 +145,14 @@ def _own(url: URL, hop: Hop, pooler: Pooler | None) -> Source:
             else create_engine(url, **options)
         )
     except ModuleNotFoundError as error:
+        remedy = "install it"
+        if dialect.blocking_driver:
+            remedy = (
+                f"`pip install 'oqron-sql[{dialect.extra}]'` brings drivers for this database, and "
+                f"a URL names one, e.g. {url.get_backend_name()}+{dialect.blocking_driver}://"
+            )
         raise ConfigurationError(
-            f"{_shown(url)} needs the driver {error.name!r}; "
-            f"`pip install 'oqron-sql[{dialect.extra}]'` brings drivers for this database, and a "
-            f"URL names one, e.g. {url.get_backend_name()}+{dialect.blocking_driver}://"
+            f"{_shown(url)} needs the driver {error.name!r}; {remedy}"
         ) from None
     engine = made.sync_engine if isinstance(made, AsyncEngine) else made
     dialect.prepare(engine)
@@ -206,7 +210,8 @@ def read_url(bind: str | URL | None) -> URL:
         ConfigurationError: it is no URL.
     """
     try:
-        return make_url(bind or os.environ.get("OQRON_URL") or DEFAULT_URL)
+        # An empty text is most likely a setting that is missing: no reason to use another database.
+        return make_url(os.environ.get("OQRON_URL") or DEFAULT_URL if bind is None else bind)
     except (ArgumentError, ValueError):  # "invalid port" may quote a password that has a slash
         raise ConfigurationError(
             "that is not a database URL; it looks like postgresql+asyncpg://user:password@host/name"

@@ -37,8 +37,7 @@ def ensure(
         LockTimeout: somebody else was migrating for longer than `timeout`.
         ConfigurationError: the schema does not exist, or a table of that name is somebody else's.
     """
-    if mode not in get_args(Mode):
-        raise ConfigurationError(f'migrate={mode!r} must be "auto", "check" or "off"')
+    check_mode(mode)
     if mode == "off":
         return
     found = glance(engine, prefix, schema)
@@ -48,6 +47,16 @@ def ensure(
         _refuse(found)
     refuse_unknown(found)
     upgrade(engine, prefix=prefix, schema=schema, timeout=timeout)
+
+
+def check_mode(mode: str) -> None:
+    """Check that there is such a mode.
+
+    Raises:
+        ConfigurationError: there is none.
+    """
+    if mode not in get_args(Mode):
+        raise ConfigurationError(f'migrate={mode!r} must be "auto", "check" or "off"')
 
 
 def head() -> str:

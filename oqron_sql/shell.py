@@ -145,6 +145,11 @@ class Shell:
             raise
         except (DBAPIError, OSError, TimeoutError) as error:
             raise Again(unknown=False) from error
+        except TypeError as error:
+            if self.source.owned is None:
+                raise
+            # Of what the URL says after its question mark, as a rule; it names no value.
+            raise ConfigurationError(f"the driver cannot connect like that: {error}") from error
         with conn:
             if self.source.owned is not None:
                 yield conn

@@ -40,19 +40,8 @@ logger = logging.getLogger("oqron_sql")
 R = TypeVar("R")
 
 
-class _Port(OnStore[AsyncSQLStore]):
-    """An adapter on `bind`: whatever `AsyncSQLStore` takes, or a store that is used with it."""
-
-    def __init__(
-        self, bind: AwaitingBind | AsyncSQLStore | None = None, **options: Unpack[Options]
-    ) -> None:
-        owns = not isinstance(bind, AsyncSQLStore)
-        store = bind if isinstance(bind, AsyncSQLStore) else AsyncSQLStore(bind, **options)
-        super().__init__(store, owns=owns)
-
-    def using(self, bind: AwaitingBind) -> Self:
-        """Return this adapter bound to the host's session or connection: it joins it."""
-        return self._on(self.store.using(bind))
+class _Port(OnStore[AsyncSQLStore, AwaitingBind]):
+    made = AsyncSQLStore
 
     async def run(self, body: Body[R], /, *, repeatable: bool = True) -> R:
         """Run a body of SQL in one operation; for extensions."""
@@ -240,6 +229,8 @@ class AsyncSQLBroker(_Port):
 
     async def close(self) -> None:
         """End the subscriptions, and let go of everything that was opened here; idempotent."""
+        if self.store.joined:  # they are those of the broker that it was made from
+            return
         self._subscriptions.clear()
         if self._reading is not None:
             self._reading.cancel()
@@ -279,7 +270,7 @@ class AsyncSQLLock(_Port):
     is_owner = awaiting(locks.is_owner)
 
 
-class AsyncSQLAdapters(OnStore[AsyncSQLStore]):
+class AsyncSQLAdapters(_Port):
     """The three adapters on one engine and pool, and the transactions they have in common."""
 
     def __init__(
@@ -289,16 +280,10 @@ class AsyncSQLAdapters(OnStore[AsyncSQLStore]):
         indexes: Mapping[str, Sequence[str]] | None = None,
         **options: Unpack[Options],
     ) -> None:
-        owns = not isinstance(bind, AsyncSQLStore)
-        store = bind if isinstance(bind, AsyncSQLStore) else AsyncSQLStore(bind, **options)
-        super().__init__(store, owns=owns)
+        super().__init__(bind, **options)
         self.storage = AsyncSQLStorage(self.store, indexes=indexes)
         self.broker = AsyncSQLBroker(self.store)
         self.lock = AsyncSQLLock(self.store)
-
-    def using(self, bind: AwaitingBind) -> Self:
-        """Return these adapters bound to the host's session or connection: they join it."""
-        return self._on(self.store.using(bind))
 
     @contextlib.asynccontextmanager
     async def transaction(self) -> AsyncIterator[Self]:
@@ -313,23 +298,14 @@ class AsyncSQLAdapters(OnStore[AsyncSQLStore]):
             yield self._on(store)
 
     async def connect(self) -> None:
-        """Check the server and bring the tables to head; idempotent."""
-        if self._owns:
-            await self.store.connect()
+        """Check the server, bring the tables to head and index what is not; idempotent."""
+        await super().connect()
         await self.storage.index()
 
     async def close(self) -> None:
         """Let go of everything that was opened here; idempotent."""
         await self.broker.close()
-        if self._owns:
-            await self.store.disconnect()
-
-    async def __aenter__(self) -> Self:
-        await self.connect()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.close()
+        await super().close()
 
     def _on(self, store: AsyncSQLStore) -> Self:
         twin = super()._on(store)

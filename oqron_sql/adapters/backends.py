@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
@@ -115,10 +116,13 @@ class RedisBackend:
             raise ConfigurationError(f"the Redis adapters cannot be used: {error}") from error
         self._redis: Any = redis
         _check("redis_options", options, [*inspect.signature(redis.RedisConnection).parameters][1:])
-        self._connection = redis.RedisConnection(server, **options)
+        self._connect = functools.partial(redis.RedisConnection, server, **options)
+        self._connection = self._connect()
 
     async def open(self) -> None:
         """Connect, and check that the server can keep what is promised."""
+        if self._connection.closed:  # as it is after an attempt that failed
+            self._connection = self._connect()
         await self._connection.open()
 
     async def close(self) -> None:
@@ -143,7 +147,9 @@ class RedisBackend:
 
 def _check(name: str, options: Options, known: Iterable[str]) -> None:
     known = [*known]
+    if not isinstance(options, Mapping):
+        raise ConfigurationError(f"{name} must be a mapping of names to values")
     unknown = [each for each in options if each not in known]
     if unknown:
-        problems = ", ".join(f"{each!r}{meant(each, known)}" for each in unknown)
+        problems = ", ".join(f"{each!r}{meant(str(each), known)}" for each in unknown)
         raise ConfigurationError(f"{name}: there is no {problems}; there are {', '.join(known)}")

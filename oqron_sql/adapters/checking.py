@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import inspect
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -48,6 +49,10 @@ class Port:
         Raises:
             InvalidAdapter: some are missing, cannot be called, or have a name that is none.
         """
+        if isinstance(given, type):
+            raise InvalidAdapter(self.name, [f"{given.__name__} is a class; pass an object"], ())
+        if inspect.isawaitable(given):
+            raise InvalidAdapter(self.name, ["it has to be awaited first"], ())
         found = _named(given) if isinstance(given, Mapping) else self._attributes(given)
         wanted = {*self.required, *self._begun(found)}
         unknown = found.keys() - set(self.methods) if isinstance(given, Mapping) else ()

@@ -151,7 +151,8 @@ class _Places:
 
     def declares(self) -> bool:
         """Whether fields of documents are declared."""
-        return bool((self._given["sql"][2] or {}).get("indexes"))
+        options = self._given["sql"][2]
+        return isinstance(options, Mapping) and bool(options.get("indexes"))
 
     def _backend(self, kind: str) -> Backend:
         if kind == "memory":
@@ -162,7 +163,7 @@ class _Places:
 
 def _scoped(options: Options, scope: Scope) -> Options:
     """Return the options of SQL adapters that are isolated, with namespaces as those get them."""
-    indexes = (options or {}).get("indexes")
+    indexes = options.get("indexes") if isinstance(options, Mapping) else None
     if not isinstance(indexes, Mapping):
         return options  # there are none, or they are refused where they are used
     names = {scope.name("namespace", each): fields for each, fields in indexes.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import dataclasses
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator
@@ -151,18 +152,20 @@ class Opening(Generic[T]):
     def __init__(self, open: Callable[[contextlib.AsyncExitStack], Awaitable[T]]) -> None:
         self._open = open
         self._closing = contextlib.AsyncExitStack()
+        self._turn = asyncio.Lock()
         self._opened: list[T] = []
 
     def __await__(self) -> Generator[Any, None, T]:
         return self._once().__await__()
 
     async def _once(self) -> T:
-        if not self._opened:
-            try:
-                self._opened.append(await self._open(self._closing))
-            except BaseException:
-                await self.close()
-                raise
+        async with self._turn:
+            if not self._opened:
+                try:
+                    self._opened.append(await self._open(self._closing))
+                except BaseException:
+                    await self.close()
+                    raise
         return self._opened[0]
 
     async def __aenter__(self) -> T:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import itertools
 from collections.abc import Mapping
-from typing import Generic, Self, TypedDict, TypeVar
+from typing import Any, ClassVar, Generic, Self, TypedDict, TypeVar, Unpack
 
 from oqron_sql import migrate
 from oqron_sql.async_store import AsyncSQLStore
@@ -18,6 +18,7 @@ from oqron_sql.store import SQLStore
 
 R = TypeVar("R")
 S = TypeVar("S", SQLStore, AsyncSQLStore)
+B = TypeVar("B")  # what such a store can be bound to
 
 SWEEP_EVERY = 16
 
@@ -43,19 +44,35 @@ def indexed(body: Body[R], declared: Mapping[str, Declared]) -> Body[R]:
     return run
 
 
-class OnStore(Generic[S]):
-    """Something on a store, which is closed with it if it was made for it."""
+class OnStore(Generic[S, B]):
+    """Something on `bind`: whatever a store takes, or a store that is used together with others.
 
+    A store that is made here, with `options`, is closed here too.
+
+    Raises:
+        ConfigurationError: `bind` is nothing such a store can use, or has its options already.
+    """
+
+    made: ClassVar[type[Any]]
     store: S
 
-    def __init__(self, store: S, *, owns: bool) -> None:
-        self.store, self._owns = store, owns
+    def __init__(self, bind: B | S | None = None, **options: Unpack[Options]) -> None:
+        self._owns = not isinstance(bind, self.made)
+        if options and not self._owns:
+            raise ConfigurationError(f"a store has its own {', '.join(options)}; leave them out")
+        given: Any = bind
+        self.store = self.made(given, **options) if self._owns else given
         self._written = itertools.count(1)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} on {self.store!r}>"
 
-    def _on(self, store: S) -> Self:
+    def using(self, bind: B) -> Self:
+        """Return the same, bound to the host's session or connection: it joins it."""
+        given: Any = bind
+        return self._on(self.store.using(given))
+
+    def _on(self, store: Any) -> Self:
         """Return the same on another store."""
         twin = copy.copy(self)
         twin.store, twin._owns = store, False

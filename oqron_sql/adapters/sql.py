@@ -38,20 +38,8 @@ logger = logging.getLogger("oqron_sql")
 R = TypeVar("R")
 
 
-class _Port(OnStore[SQLStore]):
-    """An adapter on `bind`: whatever `SQLStore` takes, or a store that is used together with it."""
-
-    def __init__(
-        self, bind: BlockingBind | SQLStore | None = None, **options: Unpack[Options]
-    ) -> None:
-        owns = not isinstance(bind, SQLStore)
-        super().__init__(
-            bind if isinstance(bind, SQLStore) else SQLStore(bind, **options), owns=owns
-        )
-
-    def using(self, bind: BlockingBind) -> Self:
-        """Return this adapter bound to the host's session or connection: it joins it."""
-        return self._on(self.store.using(bind))
+class _Port(OnStore[SQLStore, BlockingBind]):
+    made = SQLStore
 
     def run(self, body: Body[R], /, *, repeatable: bool = True) -> R:
         """Run a body of SQL in one operation; for extensions."""
@@ -214,6 +202,8 @@ class SQLBroker(_Port):
 
     def close(self) -> None:
         """End the subscriptions, and let go of everything that was opened here; idempotent."""
+        if self.store.joined:  # they are those of the broker that it was made from
+            return
         self._subscriptions.clear()
         self.store.notifier.ring_here(broadcasting.BROADCASTS)
         with self._starting:
@@ -259,7 +249,7 @@ class SQLLock(_Port):
     is_owner = blocking(locks.is_owner)
 
 
-class SQLAdapters(OnStore[SQLStore]):
+class SQLAdapters(_Port):
     """The three adapters on one engine and pool, and the transactions they have in common."""
 
     def __init__(
@@ -269,17 +259,10 @@ class SQLAdapters(OnStore[SQLStore]):
         indexes: Mapping[str, Sequence[str]] | None = None,
         **options: Unpack[Options],
     ) -> None:
-        owns = not isinstance(bind, SQLStore)
-        super().__init__(
-            bind if isinstance(bind, SQLStore) else SQLStore(bind, **options), owns=owns
-        )
+        super().__init__(bind, **options)
         self.storage = SQLStorage(self.store, indexes=indexes)
         self.broker = SQLBroker(self.store)
         self.lock = SQLLock(self.store)
-
-    def using(self, bind: BlockingBind) -> Self:
-        """Return these adapters bound to the host's session or connection: they join it."""
-        return self._on(self.store.using(bind))
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[Self]:
@@ -294,23 +277,14 @@ class SQLAdapters(OnStore[SQLStore]):
             yield self._on(store)
 
     def connect(self) -> None:
-        """Check the server and bring the tables to head; idempotent."""
-        if self._owns:
-            self.store.connect()
+        """Check the server, bring the tables to head and index what is not; idempotent."""
+        super().connect()
         self.storage.index()
 
     def close(self) -> None:
         """Let go of everything that was opened here; idempotent."""
         self.broker.close()
-        if self._owns:
-            self.store.disconnect()
-
-    def __enter__(self) -> Self:
-        self.connect()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
+        super().close()
 
     def _on(self, store: SQLStore) -> Self:
         twin = super()._on(store)

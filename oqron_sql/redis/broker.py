@@ -214,7 +214,9 @@ class AsyncRedisBroker:
     async def _held(self, id: str, consumer: str) -> Queue:
         """Return the one queue of all where the consumer claimed the id."""
         found = await self._connection.command("SMEMBERS", self._brokers)
-        queues = [Queue(self._connection, keys.text(name)) for name in found]
+        # Those that we claimed of too: a server that lost its data knows of none.
+        names = {*map(keys.text, found), *self._desks}
+        queues = [Queue(self._connection, name) for name in names]
         held = await asyncio.gather(*(queue.is_held_by(id, consumer) for queue in queues))
         where = [queue for queue, is_held in zip(queues, held, strict=True) if is_held]
         if not where:

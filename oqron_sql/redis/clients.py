@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import random
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import redis.asyncio as aioredis
 from redis.asyncio.cluster import RedisCluster
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
 
 from oqron_sql.errors import ConfigurationError
 
@@ -30,12 +32,30 @@ def for_commands(url: str, *, cluster: bool = False) -> Any:
     retry = Retry(NoBackoff(), LOOKS if cluster else 0)
     options: dict[str, Any] = {"socket_timeout": TIMEOUT, "socket_connect_timeout": TIMEOUT}
     try:
-        return made.from_url(url, retry=retry, **options)
-    except (ValueError, TypeError):  # which may quote a part of the password
+        _check_database(url)
+        client: Any = made.from_url(url, retry=retry, **options)
+        if not cluster:
+            # One that is never used: what the URL asks for is looked at only when one is made.
+            client.connection_pool.make_connection()
+    except (ValueError, TypeError, RedisError):  # which may quote a part of the password
         raise ConfigurationError(
             "this Redis URL cannot be read; it must be like redis://user:password@host:6379/0, "
-            "rediss://… for TLS, or unix:///path/to/socket"
+            "rediss://… for TLS, or unix:///path/to/socket, with options that redis-py has"
         ) from None
+    return client
+
+
+def _check_database(url: str) -> None:
+    """Refuse a database that is no number, which redis-py takes for the first one.
+
+    Raises:
+        ValueError: it is none.
+    """
+    parts = urlsplit(url)
+    path = parts.path.strip("/")
+    named = [*parse_qs(parts.query).get("db", []), *([path] if parts.scheme != "unix" else [])]
+    for each in named:
+        int(each or 0)
 
 
 def for_listening(client: Any) -> Any:

@@ -57,9 +57,10 @@ class RedisConnection:
         self.clock = clock or Clock()
         self._allow_eviction = allow_eviction
         self._url = server if isinstance(server, str) else None
-        self._client = clients.for_commands(server) if self._url else clients.checked(server)
+        given = self._url is None
+        self._client = clients.checked(server) if given else clients.for_commands(server)
         self.listener = Listener(lambda: clients.for_listening(self._client))
-        self._is_open = self._closed = False
+        self._is_open = self.closed = False
         self._turns = asyncio.Semaphore(AT_ONCE)
         self._chores: set[asyncio.Task[Any]] = set()
         self._name = os.urandom(8).hex()
@@ -77,7 +78,7 @@ class RedisConnection:
             StoreUnavailable: it cannot be reached.
             StoreClosed: it was closed.
         """
-        if self._closed:
+        if self.closed:
             raise StoreClosed("after close()")
         with _failing("connecting", changes=False):
             if self._url and (await self._send(self._leads_to_cluster))[0]:
@@ -88,7 +89,7 @@ class RedisConnection:
 
     async def close(self) -> None:
         """Let go of what is ours; may be called again."""
-        self._is_open, self._closed = False, True
+        self._is_open, self.closed = False, True
         await self.listener.close()
         await asyncio.gather(*self._chores, return_exceptions=True)
         if self._url:
@@ -137,7 +138,7 @@ class RedisConnection:
             StoreClosed: it is.
         """
         if not self._is_open:
-            raise StoreClosed("after close()" if self._closed else "before open()")
+            raise StoreClosed("after close()" if self.closed else "before open()")
 
     def do_later(self, chore: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Start something that is to be done even if nobody waits for it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from oqron_sql.contract.adapters import Claim, Document, Handler, Message, OrderBy, Strategy
@@ -91,6 +91,45 @@ class ShiftsPages(AsyncMemoryStorage):
             return found
         reverse = order.direction == "desc"
         return sorted(found, key=lambda each: each.get(order.field, 0), reverse=reverse)
+
+
+class LeavesTiesOpen(AsyncMemoryStorage):
+    """Lets equals come in whatever order suits the page."""
+
+    async def list(self, namespace: str, *args: Any, **options: Any) -> list[Document]:
+        limit, offset = options.pop("limit", None), options.pop("offset", 0)
+        found = await super().list(namespace, *args, **options)
+        if offset % 4:
+            found.reverse()
+        return found[offset:][:limit]
+
+
+class CapsLists(AsyncMemoryStorage):
+    """Returns a thousand at most, whatever is asked for."""
+
+    async def list(self, namespace: str, *args: Any, **options: Any) -> list[Document]:
+        return (await super().list(namespace, *args, **options))[:1000]
+
+
+class PrunesOneStep(AsyncMemoryStorage):
+    """Deletes one batch, and takes that for all."""
+
+    async def prune(self, namespace: str, before: datetime) -> int:
+        rows = self.data.read(namespace)
+        old = [each for each, row in rows.items() if row.record_time < before]
+        return await self.bulk_delete(namespace, old[:500])
+
+
+class KeepsTimes(AsyncMemoryStorage):
+    """Leaves the record time alone when a field changes that states it."""
+
+    async def increment(self, namespace: str, id: str, field: str, by: float = 1) -> float:
+        before = self.data.read(namespace).get(id)
+        time = before and before.record_time
+        total = await super().increment(namespace, id, field, by)
+        if time:
+            self.data.read(namespace)[id].record_time = time
+        return total
 
 
 class ForgetsClaims(AsyncMemoryBroker):

@@ -97,6 +97,23 @@ async def test_a_place_that_cannot_be_reached_leaves_nothing_open(sqlite: str) -
         await create_adapters("hybrid-db", db=sqlite, redis="redis://127.0.0.1:1")
 
 
+async def test_opening_can_be_tried_again(redis: str) -> None:
+    """As while a server starts: with one that forbids everything at first."""
+    from redis.asyncio import Redis
+
+    async with Redis.from_url(redis) as admin:
+        await admin.acl_setuser("late", enabled=False, passwords=["+pw"], keys=["*"])
+        opening = create_adapters("redis", redis=redis.replace("//", "//late:pw@"))
+        with pytest.raises(StoreUnavailable):
+            await opening
+        await admin.acl_setuser(
+            "late", enabled=True, keys=["*"], channels=["*"], categories=["+@all"]
+        )
+        async with opening as adapters:
+            await use(adapters)
+        await admin.acl_deluser("late")
+
+
 async def save_and_publish(adapters: Adapters, *, fail: bool) -> None:
     async with adapters.transaction() as tx:
         await tx.storage.save("things", "a", 1)

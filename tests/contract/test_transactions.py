@@ -123,6 +123,16 @@ async def test_a_thread_at_work_is_waited_for(backend: str, adapters: AsyncSQLAd
     assert await seen(adapters) == (0, 0, False)
 
 
+async def test_closing_what_joins_one_closes_nothing_else(adapters: AsyncSQLAdapters) -> None:
+    heard: list[Any] = []
+    await adapters.broker.subscribe("news", heard.append)
+    async with adapters.transaction() as tx, tx:
+        await tx.broker.broadcast("news", 1)
+    async with asyncio.timeout(10):
+        while not heard:
+            await asyncio.sleep(0.005)
+
+
 async def test_many_at_once_take_turns(adapters: AsyncSQLAdapters) -> None:
     async with adapters.transaction() as tx:
         await asyncio.gather(*(tx.storage.save("things", f"{n}", {}) for n in range(9)))

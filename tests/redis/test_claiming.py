@@ -14,6 +14,7 @@ import pytest
 import redis
 
 from oqron_sql.contract.adapters import BrokerCounts, Claim, Message
+from oqron_sql.errors import ClaimLost
 from oqron_sql.redis import AsyncRedisBroker, AsyncRedisLock, listener, queue, room
 from oqron_sql.testing.adapters.steps import until
 from tests.proxy import Proxy
@@ -47,6 +48,22 @@ def asleep(monkeypatch: pytest.MonkeyPatch) -> Asleep:
         await until(lambda: len(waiting._uncalled) == n)
 
     return wait
+
+
+async def test_claims_are_known_after_a_server_lost_its_data(
+    harness: RedisHarness, server: Server
+) -> None:
+    """By the process that made them, which need not name the broker."""
+    broker = AsyncRedisBroker(await harness.connection())
+    await broker.publish(Q, "before")
+    await broker.claim(Q, ME, 1, MINUTE)
+    with redis.Redis(port=server.port) as client:
+        client.flushall()
+    await broker.publish(Q, "after")
+    (held,) = await broker.claim(Q, ME, 1, MINUTE)
+    await broker.extend_lock(held, ME, HOUR)
+    with pytest.raises(ClaimLost):
+        await broker.extend_lock("before", ME, HOUR)
 
 
 @pytest.mark.parametrize("strategy", ["fifo", "lifo", "priority"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from oqron_sql import AsyncSQLStore, SQLStore
 from oqron_sql.adapters import (
     Adapters,
     IsolatedStorage,
@@ -21,6 +23,8 @@ from oqron_sql.adapters import (
     create_storage_adapter,
     isolate,
 )
+from oqron_sql.adapters.async_sql import AsyncSQLAdapters
+from oqron_sql.adapters.sql import SQLAdapters
 from oqron_sql.errors import ConfigurationError, InvalidInput, InvalidName
 from oqron_sql.memory import (
     AsyncMemoryBroker,
@@ -94,6 +98,56 @@ def test_a_mode_has_what_it_needs_and_nothing_else(wrong: dict[str, Any], said: 
     """Refused at once: there is nothing to await."""
     with pytest.raises(ConfigurationError, match=said):
         create_adapters(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"db": ""}, "not a database URL"),
+        ({"db": "oracle://app:hunter2@db/app"}, "needs the driver 'oracledb'; install it"),
+        ({"db_options": "prefix"}, "db_options must be a mapping"),
+        ({"db_options": ["prefix"]}, "db_options must be a mapping"),
+        ({"db_options": {5: 1}}, "there is no 5"),
+        ({"db_options": {"migrate": "yes"}}, "migrate='yes' must be"),
+        ({"redis": ""}, "URL cannot be read"),
+        ({"redis": "redis://app:hunter2@cache/one"}, "URL cannot be read"),
+        ({"redis": "redis://app:hunter2@cache?db=one"}, "URL cannot be read"),
+        ({"redis": "redis://app:hunter2@cache?socket_timout=3"}, "URL cannot be read"),
+        ({"redis": "rediss://app:hunter2@cache?ssl_cert_reqs=some"}, "URL cannot be read"),
+        ({"redis_options": 5}, "redis_options must be a mapping"),
+    ],
+    ids=str,
+)
+def test_what_is_said_of_a_place_is_checked_at_once(wrong: dict[str, Any], said: str) -> None:
+    """And no secret is told."""
+    given = {"db": "sqlite://", "redis": "redis://cache", **wrong}
+    with pytest.raises(ConfigurationError, match=said) as caught:
+        create_adapters("hybrid-db", **given)
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("wrong", [0, -1, 1.5, "1"])
+def test_a_limit_is_a_number_of_bytes(wrong: Any) -> None:
+    with pytest.raises(InvalidInput, match="max_payload"):
+        create_adapters("db", db="sqlite://", db_options={"max_payload": wrong})
+
+
+async def test_an_option_that_the_driver_does_not_have_is_named() -> None:
+    pytest.importorskip("asyncpg")
+    url = "postgresql+asyncpg://app@127.0.0.1:1/app?sslmode=hunter2"
+    with pytest.raises(ConfigurationError, match="sslmode") as caught:
+        await create_adapters("db", db=url)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_store_keeps_its_options() -> None:
+    for store, kind in (
+        (SQLStore("sqlite://"), SQLAdapters),
+        (AsyncSQLStore("sqlite://"), AsyncSQLAdapters),
+    ):
+        assert kind(store).store is store  # type: ignore[arg-type]  # each has its own
+        with pytest.raises(ConfigurationError, match="its own prefix, push"):
+            kind(store, prefix="other_", push=False)  # type: ignore[arg-type]
 
 
 def test_whose_data_they_are_is_checked_at_once() -> None:
@@ -173,6 +227,22 @@ async def test_what_was_opened_is_closed_once_and_in_reverse() -> None:
     await adapters.close()
     await opening.close()
     assert said == ["second", "first"]
+
+
+async def test_many_may_await_it_at_once() -> None:
+    opened: list[object] = []
+
+    async def open_one(_: contextlib.AsyncExitStack) -> object:
+        await asyncio.sleep(0)
+        opened.append(object())
+        return opened[-1]
+
+    opening = Opening(open_one)
+
+    async def wait() -> object:
+        return await opening
+
+    assert await asyncio.gather(wait(), wait(), wait()) == opened * 3
 
 
 async def test_what_fails_to_open_is_closed() -> None:

@@ -10,7 +10,13 @@ from typing import Any
 
 import pytest
 
-from oqron_sql.adapters import capabilities, create_broker, create_lock, create_storage
+from oqron_sql.adapters import (
+    capabilities,
+    create_broker,
+    create_lock,
+    create_storage,
+    create_storage_adapter,
+)
 from oqron_sql.errors import InvalidAdapter, InvalidInput
 from oqron_sql.memory import (
     AsyncMemoryBroker,
@@ -99,6 +105,16 @@ def test_every_problem_is_said_at_once() -> None:
     for nothing in (None, 7, "text", {}):
         with pytest.raises(InvalidAdapter, match="'acquire' is missing"):
             create_lock(nothing)
+
+
+async def test_what_is_no_object_yet_is_refused() -> None:
+    for given, said in (
+        (AsyncMemoryStorage, "AsyncMemoryStorage is a class"),
+        (create_storage_adapter(), "awaited first"),
+    ):
+        with pytest.raises(InvalidAdapter, match=said):
+            create_storage(given)
+    assert create_storage(await create_storage_adapter())
 
 
 def test_broadcasting_takes_two() -> None:

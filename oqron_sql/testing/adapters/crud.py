@@ -62,6 +62,7 @@ async def test_many_are_read_at_once(storage: AsyncStorage) -> None:
     await save(storage, a={"n": 1}, b={"n": 2}, c=None)
     found = await storage.get_many(SPACE, ["c", "missing", "a"])
     assert list(found.items()) == [("c", None), ("a", {"n": 1})]
+    assert list(await storage.get_many(SPACE, ["b", "a", "b"])) == ["b", "a"]
     assert await storage.get_many(SPACE, []) == {}
     assert await storage.get_many("elsewhere", ["a"]) == {}
 

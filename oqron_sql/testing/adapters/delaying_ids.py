@@ -56,6 +56,25 @@ async def test_equal_delays_keep_the_order_of_publication(
     assert await claim(broker) == ids
 
 
+@pytest.mark.parametrize("strategy", Strategy)
+@needs("movable_clock")
+async def test_hundreds_may_fall_due_at_once(
+    broker: AsyncBroker, harness: AdapterHarness, strategy: Strategy
+) -> None:
+    """[B2] [B3] [B8] And run out at once: each is claimed in its place, and once."""
+    ids = [f"id-{n}" for n in range(1100)]
+    messages = [Message(each, n * MILLISECOND) for n, each in enumerate(ids, 1)]
+    await broker.publish_batch(BROKER, messages)
+    await harness.advance(HOUR)
+    await publish(broker, "last")
+    expected = [*ids, "last"][:: -1 if strategy == "lifo" else 1]
+    assert await claim(broker, 2000, strategy, ttl=MINUTE) == expected
+    await harness.advance(HOUR)
+    again = await claim(broker, 1, strategy) + await claim(broker, 2000, strategy)
+    assert again == expected
+    assert {each.deliveries for each in again} == {2}
+
+
 @needs("movable_clock")
 async def test_a_delay_keeps_the_priority(broker: AsyncBroker, harness: AdapterHarness) -> None:
     """[61] [B7]"""

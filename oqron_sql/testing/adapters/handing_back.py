@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import pytest
+
 from oqron_sql.contract.adapters import BrokerCounts
 from oqron_sql.contract.async_adapters import AsyncBroker
+from oqron_sql.errors import ClaimLost
 from oqron_sql.testing.adapter_harness import AdapterHarness, needs
 from oqron_sql.testing.adapters.steps import (
     BROKER,
     HOUR,
+    ME,
     MINUTE,
     NOW,
     OTHER,
@@ -121,6 +125,9 @@ async def test_handing_back_twice_is_harmless(broker: AsyncBroker) -> None:
     assert await broker.nack(BROKER, held, HOUR) is True
     assert await broker.nack(BROKER, held) is False
     assert await broker.ack(BROKER, held) is False
+    for given in (held, "a"):
+        with pytest.raises(ClaimLost):
+            await broker.extend_lock(given, ME, HOUR, BROKER)
     assert await broker.counts(BROKER) == BrokerCounts(delayed=1)
     await broker.remove(BROKER, "a")
     assert await broker.nack(BROKER, held) is False

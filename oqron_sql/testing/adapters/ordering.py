@@ -125,6 +125,33 @@ async def test_pages_follow_each_other(storage: AsyncStorage) -> None:
         assert await names(storage, order_by=by, limit=0) == []
 
 
+async def test_pages_of_equals_follow_each_other(storage: AsyncStorage) -> None:
+    """[S3] [S7] Nothing is on two pages, nothing on none: ties stand in one order."""
+    documents = [(str(n), {"name": str(n), "v": n % 2, "createdAt": T2024}) for n in range(9)]
+    await storage.bulk_save(SPACE, documents)
+    for asked in ({}, {"order_by": OrderBy("v")}, {"filter": {"createdAt": T2024}}):
+        everything = await names(storage, **asked)
+        pages = [await names(storage, **asked, limit=2, offset=n) for n in range(0, 10, 2)]
+        assert [name for page in pages for name in page] == everything
+        assert len(set(everything)) == 9
+
+
+async def test_many_documents_are_listed(storage: AsyncStorage) -> None:
+    """[S4] [S7] More than a backend may read at once, with a page in the middle."""
+    documents = [(str(n), {"name": str(n), "v": n, "odd": n % 2 == 1}) for n in range(1300)]
+    await storage.bulk_save(SPACE, documents)
+    newest = [str(n) for n in reversed(range(1300))]
+    odd = newest[::2]
+    assert await names(storage) == newest
+    assert await names(storage, limit=3, offset=1000) == newest[1000:1003]
+    assert await names(storage, {"odd": True}) == odd
+    assert await names(storage, {"odd": True}, limit=300, offset=250) == odd[250:550]
+    assert await names(storage, where=[Where("v", "$lt", 5)]) == newest[-5:]
+    up = OrderBy("v")
+    assert await names(storage, order_by=up, limit=400, offset=700) == newest[::-1][700:1100]
+    assert await storage.count(SPACE, {"odd": True}) == 650
+
+
 async def test_pages_are_cut_after_filtering(storage: AsyncStorage) -> None:
     """[26] And after ordering."""
     for n in range(9):

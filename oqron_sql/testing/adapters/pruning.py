@@ -68,6 +68,29 @@ async def test_the_future_is_pruned_when_it_is_past(storage: AsyncStorage) -> No
     assert await storage.prune(SPACE, datetime(2999, 1, 2, tzinfo=UTC)) == 1
 
 
+async def test_a_time_counts_however_it_was_written(storage: AsyncStorage) -> None:
+    """[S3] [S11] By whichever method, and by one that changes nothing else."""
+    await storage.save_if_absent(SPACE, "absent", {"name": "absent", "createdAt": T2024})
+    await storage.bulk_save(SPACE, [("bulk", {"name": "bulk", "expiresAt": T2024 + HOUR})])
+    await save(storage, set={"name": "set"}, sum={"name": "sum", "createdAt": MS})
+    assert await storage.compare_and_set(SPACE, "set", {}, {"createdAt": T2024 - HOUR}) is True
+    assert await storage.increment(SPACE, "sum", "createdAt", 7_200_000) == MS + 7_200_000
+    await storage.increment(SPACE, "made", "createdAt", MS - 7_200_000)
+    assert [each.get("name") for each in await storage.list(SPACE)] == [
+        *("sum", "bulk", "absent", "set", None)
+    ]
+    for cut, gone in ((-1, 1), (0, 1), (1, 1), (2, 1), (3, 1)):
+        assert await storage.prune(SPACE, T2024 + cut * HOUR) == gone
+
+
+async def test_hundreds_are_pruned_at_once(storage: AsyncStorage) -> None:
+    """[S11] More than one step may delete, and many of one instant."""
+    documents = [(str(n), {"createdAt": T2024 + n // 500 * HOUR}) for n in range(1500)]
+    await storage.bulk_save(SPACE, documents)
+    assert await storage.prune(SPACE, T2024 + 2 * HOUR) == 1000
+    assert await storage.count(SPACE) == 500
+
+
 @needs("movable_clock")
 async def test_saving_again_does_not_make_it_younger(
     storage: AsyncStorage, harness: AdapterHarness

@@ -119,6 +119,10 @@ async def test_publishing_again_moves_to_the_end(broker: AsyncBroker) -> None:
     await publish(broker, "a")
     assert await broker.size(BROKER) == 3
     assert await claim(broker) == ["b", "c", "a"]
+    await publish(broker, "delayed", delay=HOUR)
+    await publish(broker, "before")
+    await publish(broker, "delayed")
+    assert await claim(broker) == ["before", "delayed"]
     await publish(broker, "d", delay=HOUR, priority=5)
     await publish(broker, "e")
     await publish(broker, "d", priority=-1)

@@ -195,12 +195,25 @@ async def test_a_publication_after_the_deadline_is_a_new_one(
     assert (first, second, second.deliveries) == ("b", "a", 1)
 
 
+@needs("movable_clock")
+async def test_removing_asks_for_no_claim(broker: AsyncBroker, harness: AdapterHarness) -> None:
+    """[B4] Not even that it is still the one."""
+    await publish(broker, "a")
+    stale = await take(broker, ttl=MINUTE)
+    await harness.advance(HOUR)
+    held = await take(broker, consumer=OTHER)
+    assert await broker.remove(BROKER, stale) is True
+    assert await broker.ack(BROKER, held) is False
+    assert await broker.size(BROKER) == 0
+
+
 async def test_removing_forgets_a_publication(broker: AsyncBroker) -> None:
     """[B5] And lets the holder know."""
     await publish(broker, "a")
     held = await take(broker)
     await publish(broker, "a")
     assert await broker.remove(BROKER, "a") is True
+    assert await broker.remove(BROKER, held) is False
     assert await broker.size(BROKER) == 0
     assert await broker.ack(BROKER, held) is False
     with pytest.raises(ClaimLost):
