@@ -11,8 +11,10 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine
 
-from oqron_sql.dialects.base import Claim, Counted, Dialect, IsoTimestamp, Work
+from oqron_sql.dialects.base import Dialect
 from oqron_sql.dialects.examining import Examination, Finding
+from oqron_sql.dialects.work import Claim, Counted, Work
+from oqron_sql.dialects.written import IsoTimestamp
 from oqron_sql.errors import ConfigurationError
 
 __all__ = [

@@ -1,23 +1,19 @@
-"""What the SQL bodies may ask of a database, each question with a portable default."""
+"""What the SQL bodies may ask of a database, each question with a portable default.
+
+Those about connections, about the server and about waking others have files of their own.
+"""
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import Any, ClassVar
 
 from sqlalchemy import (
-    URL,
     BigInteger,
     BindParameter,
-    Column,
     ColumnElement,
     Connection,
-    Engine,
-    Executable,
     FromClause,
     Integer,
     Row,
@@ -25,8 +21,6 @@ from sqlalchemy import (
     String,
     Table,
     Text,
-    TypeDecorator,
-    Update,
     and_,
     bindparam,
     func,
@@ -38,100 +32,32 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy import types as sqltypes
-from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.types import TypeEngine
 
-from oqron_sql.dialects.examining import Examination
-from oqron_sql.errors import ConfigurationError
-from oqron_sql.hiding import Unshown
+from oqron_sql.dialects.connecting import Connecting
+from oqron_sql.dialects.examining import Examining
+from oqron_sql.dialects.waking import Waking
+from oqron_sql.dialects.work import (
+    NOTHING,
+    Changes,
+    Claim,
+    Counted,
+    Rows,
+    Values,
+    Work,
+    more_of,
+    primary_key,
+    row_key,
+    seeing,
+    shape,
+)
+from oqron_sql.dialects.written import IsoTimestamp
 
-Values = Mapping[str, Any]
-Changes = Mapping[str, ColumnElement[Any]]
-Rows = Sequence[Sequence[Any]]
-NOTHING: Values = {}
 CAS_ROUNDS = 20
-# Kept open once needed; what goes beyond it is opened and closed each time.
-POOL_SIZE = 10
-T = TypeVar("T")
 
 
-class Work(Protocol):
-    """The part of an operation that a dialect sees: its connection, and a way to make it atomic."""
-
-    @property
-    def conn(self) -> Connection:
-        """The connection of this operation."""
-
-    def begin(self) -> None:
-        """Make what follows one transaction; nothing if it already is."""
-
-    def filled(self, row: Values) -> Values:
-        """Return `row` as parameters named "new_" and the column; timedeltas count from now."""
-
-    def change(self, statement: Any, params: Values = ...) -> int:
-        """Execute a statement, with what it is to tell; return how many rows it changed."""
-
-
-@dataclasses.dataclass(eq=False, slots=True)
-class Claim:
-    """A change to the first rows of an order, prepared once and made many times.
-
-    `candidates` selects the primary key from the table itself, with conditions, order and limit;
-    `values` are set on each of its rows, and `bump` is counted up by one. The rows have at least
-    the columns `returning`.
-    """
-
-    table: Table
-    candidates: Select[Any]
-    values: Changes
-    bump: Column[int]
-    returning: Sequence[Column[Any]]
-    _made: dict[Any, Any] = dataclasses.field(default_factory=dict)
-
-    def once(self, build: Callable[[Claim], T]) -> T:
-        """Return what `build` makes of this claim, made the first time only."""
-        if build not in self._made:
-            self._made[build] = build(self)
-        made: T = self._made[build]
-        return made
-
-
-@dataclasses.dataclass(eq=False, slots=True)
-class Counted:
-    """A change to many rows and the counter that tells how many there were, prepared once.
-
-    The counter is a row of `counter` under its primary key; `n` is the column that counts.
-    """
-
-    change: Update
-    counter: Table
-    n: Column[int]
-    _made: dict[Any, Any] = dataclasses.field(default_factory=dict)
-
-    def once(self, build: Callable[[Counted], T]) -> T:
-        """Return what `build` makes of this change, made the first time only."""
-        if build not in self._made:
-            self._made[build] = build(self)
-        made: T = self._made[build]
-        return made
-
-
-class IsoTimestamp(TypeDecorator[datetime]):
-    """An instant as UTC text of fixed width: exact, sortable and comparable on any database."""
-
-    impl = String(26)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Any) -> str | None:
-        if value is None:
-            return None
-        return _iso(value)
-
-    def process_result_value(self, value: str | None, dialect: Any) -> datetime | None:
-        return None if value is None else datetime.fromisoformat(value).replace(tzinfo=UTC)
-
-
-class Dialect:
+class Dialect(Connecting, Examining, Waking):
     """A database's answers to the few questions that portable SQL cannot ask.
 
     Subclass it, override what the database does better, and add one line to the registry, or an
@@ -160,9 +86,6 @@ class Dialect:
     exclusive: ClassVar[bool] = False
     """Whether operations of one process had better take turns: one writer at a time anyway."""
 
-    pushes: ClassVar[bool] = False
-    """Whether `notify` reaches those who `listen`."""
-
     extra: ClassVar[str] = "all"
     """The extra of this package that installs a driver."""
 
@@ -188,92 +111,7 @@ class Dialect:
         """Return a type for aware instants, exact to the millisecond or better."""
         return IsoTimestamp()
 
-    # -- connections ---------------------------------------------------------------------------
-
-    def engine_options(self, url: URL) -> dict[str, Any]:
-        """Return keywords for the engine that is created from `url`."""
-        return {}
-
-    def pooled_options(self, url: URL) -> dict[str, Any]:
-        """Return keywords for the driver where a pooler lends connections for a transaction each.
-
-        Raises:
-            ConfigurationError: nothing is known of that.
-        """
-        raise ConfigurationError(
-            f"nothing is known of a pooler in front of {url.get_backend_name()}; leave `pooler` out"
-        )
-
-    def in_memory(self, url: URL) -> bool:
-        """Whether the database lives in one connection, which everybody then has to share."""
-        return False
-
-    def prepare(self, engine: Engine) -> None:
-        """Set up an engine that was created here; never called for a host's engine."""
-
-    def begin(self, conn: Connection) -> None:
-        """Begin a transaction that writes; by default SQLAlchemy has begun it already."""
-
-    def commit(self, conn: Connection) -> None:
-        """Commit it."""
-        conn.commit()
-
-    def rollback(self, conn: Connection) -> None:
-        """Roll it back."""
-        conn.rollback()
-
-    @contextlib.contextmanager
-    def autocommitting(self, conn: Connection) -> Iterator[None]:
-        """Let statements on a host's connection commit by themselves meanwhile, if `autocommit`."""
-        yield
-
-    def enter(self, conn: Connection) -> None:
-        """Make sure that the driver has begun the transaction that a host says it is in."""
-
-    def in_transaction(self, conn: Connection) -> bool:
-        """Whether the driver knows that a transaction is open."""
-        return False
-
-    def autocommits(self, conn: Connection) -> bool:
-        """Whether statements on `conn` are committed one by one: there is nothing to join."""
-        driver = conn.connection.dbapi_connection
-        try:
-            autocommit = driver is not None and conn.dialect.detect_autocommit_setting(driver)
-        except NotImplementedError:
-            return False
-        # A host may have begun what SQLAlchemy knows nothing of.
-        return autocommit and not self.in_transaction(conn)
-
-    def check_server(self, conn: Connection) -> None:
-        """Look at the server's version and settings.
-
-        Raises:
-            UnsupportedDatabase: they cannot keep the store's promises; says what to do.
-        """
-
-    def examine(self, conn: Connection, tables: Sequence[Table]) -> Examination:
-        """Tell the server's version, its settings that matter, and what is wrong; reads alone."""
-        version = ".".join(map(str, conn.dialect.server_version_info or ()))
-        return Examination(f"{conn.dialect.name} {version}".strip())
-
-    def check_pooler(self, conn: Connection, pooler: str | None) -> None:
-        """Compare what was said of a pooler with what there is.
-
-        Raises:
-            UnsupportedDatabase: there is one of which nothing was said, or the driver is not set up
-                for it.
-        """
-
-    def is_transient(self, error: DBAPIError) -> bool:
-        """Whether the transaction was rolled back and may simply be tried again."""
-        return isinstance(error, OperationalError) and not self.is_disconnect(error)
-
-    def is_disconnect(self, error: DBAPIError) -> bool:
-        """Whether the connection is of no further use, a failover to read-only included."""
-        return error.connection_invalidated
-
-    def redact(self, error: DBAPIError) -> None:
-        """Take out of `error`, and of its causes, what the database quotes of a row in them."""
+    # -- migrations ----------------------------------------------------------------------------
 
     def lock_migration(
         self, conn: Connection, name: str, timeout: timedelta, *, begin: bool
@@ -289,39 +127,6 @@ class Dialect:
 
     def unlock_migration(self, conn: Connection, name: str) -> None:
         """Let the next one migrate."""
-
-    # -- waking others -------------------------------------------------------------------------
-
-    def files(self, url: URL) -> Sequence[str]:
-        """Return the files of which one changes with every commit, the database itself first."""
-        return ()
-
-    def notify(self, conn: Connection, channel: str, payload: str) -> None:
-        """Tell whoever listens on `channel`, when the transaction is committed."""
-
-    def telling(self, statement: Any) -> Executable | None:
-        """Return `statement` such that it notifies if it changes a row; None if it cannot.
-
-        It then has the parameters `hint_channel` and `hint_payload`, and selects how many rows it
-        changed. So telling takes no further round trip.
-        """
-        return None
-
-    def listen(self, conn: Connection, channel: str, heard: Callable[[str], None]) -> None:
-        """Begin to listen on `channel`; `heard` may be called with payloads from now on."""
-
-    def hear(
-        self,
-        conn: Connection,
-        seconds: float,
-        heard: Callable[[str], None],
-        rest: Callable[[float], None],
-    ) -> None:
-        """Call `heard` with what is told in the next `seconds`; `rest` lets time pass.
-
-        It raises an OSError or an error of SQLAlchemy's when the connection is lost.
-        """
-        rest(seconds)
 
     # -- statements ----------------------------------------------------------------------------
 
@@ -486,82 +291,6 @@ class Dialect:
         For a host's transaction only. By default the database tells of a conflict by itself.
         """
         return rows
-
-
-@contextlib.contextmanager
-def switched(conn: Connection, switch: Callable[..., None]) -> Iterator[None]:
-    """Turn on the autocommit of a host's driver meanwhile, by `switch`.
-
-    Not by an isolation level: SQLAlchemy would come back to its own idea of the host's.
-    """
-    driver = conn.connection.dbapi_connection
-    if driver is None or conn.dialect.detect_autocommit_setting(driver):
-        yield
-        return
-    switch(driver, on=True)
-    try:
-        yield
-    finally:
-        try:
-            if not conn.invalidated:
-                switch(driver, on=False)
-        except Exception as error:  # noqa: BLE001 - each driver has its own
-            conn.invalidate(error)
-
-
-def json_rows(rows: Sequence[Sequence[Any]]) -> str:
-    """Return `rows` as a JSON array of arrays; instants as UTC text."""
-    return Unshown(json.dumps(rows, ensure_ascii=False, default=_iso))
-
-
-def _iso(value: datetime) -> str:
-    return value.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
-
-
-def primary_key(table: Table) -> Column[Any]:
-    """Return the single column of the primary key."""
-    (key,) = table.primary_key
-    return key
-
-
-def more_of(counted: Counted) -> Changes:
-    """Return the change to a counter that adds the parameter "more"."""
-    return {counted.n.name: counted.n + bindparam("more", type_=counted.n.type)}
-
-
-def row_key(table: Table) -> Sequence[Column[Any]]:
-    """Return the columns by which a caller knows a row: the primary key, or a name beside it."""
-    names: Sequence[str] = table.info.get("key", ())
-    return [table.c[name] for name in names] or list(table.primary_key)
-
-
-def seeing(claim: Claim) -> Select[Any]:
-    """Return the candidates with their columns as they will read once they are claimed.
-
-    What is changed, and what tells one row from others, is among them, asked for or not.
-    """
-    made: list[ColumnElement[Any]] = []
-    changed = (claim.table.c[name] for name in claim.values)
-    key = primary_key(claim.table)
-    for column in dict.fromkeys((*claim.returning, key, claim.bump, *changed)):
-        if column is claim.bump:
-            made.append((column + 1).label(column.name))
-        elif column.name in claim.values:
-            made.append(claim.values[column.name].label(column.name))
-        else:
-            made.append(column)
-    return claim.candidates.with_only_columns(*made, maintain_column_froms=True)
-
-
-Shape = tuple[tuple[str, ...], tuple[str, ...]]
-
-
-def shape(row: Values) -> Shape:
-    """Return the columns of `row`: those with a value, and those that count from now."""
-    return (
-        tuple(name for name, value in row.items() if type(value) is not timedelta),
-        tuple(name for name, value in row.items() if type(value) is timedelta),
-    )
 
 
 def inserted(

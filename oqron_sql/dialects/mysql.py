@@ -36,9 +36,12 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.types import TypeEngine
 
 from oqron_sql.dialects import mysql_health
-from oqron_sql.dialects.base import (
+from oqron_sql.dialects.connecting import POOL_SIZE, switched
+from oqron_sql.dialects.examining import Examination
+from oqron_sql.dialects.jsontable import json_table
+from oqron_sql.dialects.upserting import Upserting, plain_insert
+from oqron_sql.dialects.work import (
     NOTHING,
-    POOL_SIZE,
     Changes,
     Claim,
     Rows,
@@ -47,11 +50,7 @@ from oqron_sql.dialects.base import (
     primary_key,
     seeing,
     shape,
-    switched,
 )
-from oqron_sql.dialects.examining import Examination
-from oqron_sql.dialects.jsontable import json_table
-from oqron_sql.dialects.upserting import Upserting, plain_insert
 from oqron_sql.errors import UnsupportedDatabase
 
 # lock wait timeout, deadlock (Galera's certification failure too), record changed since last read;

@@ -42,19 +42,10 @@ from sqlalchemy.types import TypeEngine
 from sqlalchemy.util import await_only
 
 from oqron_sql.dialects import pooling, postgresql_health, quoting
-from oqron_sql.dialects.base import (
-    POOL_SIZE,
-    Claim,
-    Counted,
-    Rows,
-    Values,
-    Work,
-    primary_key,
-    row_key,
-    switched,
-)
+from oqron_sql.dialects.connecting import POOL_SIZE, switched
 from oqron_sql.dialects.examining import Examination
 from oqron_sql.dialects.upserting import Upserting
+from oqron_sql.dialects.work import Claim, Counted, Rows, Values, Work, primary_key, row_key
 from oqron_sql.errors import UnsupportedDatabase
 from oqron_sql.hiding import Unshown
 

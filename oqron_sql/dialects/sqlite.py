@@ -36,16 +36,10 @@ from sqlalchemy.pool import StaticPool
 from sqlalchemy.types import TypeEngine
 
 from oqron_sql.dialects import sqlite_health
-from oqron_sql.dialects.base import (
-    Claim,
-    IsoTimestamp,
-    Values,
-    Work,
-    primary_key,
-    row_key,
-)
 from oqron_sql.dialects.examining import Examination
 from oqron_sql.dialects.upserting import Upserting
+from oqron_sql.dialects.work import Claim, Values, Work, primary_key, row_key
+from oqron_sql.dialects.written import IsoTimestamp
 from oqron_sql.errors import UnsupportedDatabase
 
 logger = logging.getLogger("oqron_sql")

@@ -12,17 +12,9 @@ from sqlalchemy import ColumnElement, Connection, Executable, Insert, Table, sel
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.types import TypeEngine
 
-from oqron_sql.dialects.base import (
-    NOTHING,
-    Changes,
-    Dialect,
-    Rows,
-    Values,
-    Work,
-    inserted,
-    json_rows,
-    shape,
-)
+from oqron_sql.dialects.base import Dialect, inserted
+from oqron_sql.dialects.work import NOTHING, Changes, Rows, Values, Work, shape
+from oqron_sql.dialects.written import json_rows
 
 Computed = tuple[tuple[str, ColumnElement[Any]], ...]
 

@@ -46,7 +46,7 @@ def test_decisions_are_complete_and_numbered_in_a_row() -> None:
 
 def test_the_guide_for_dialects_has_every_question() -> None:
     guide = ROOT / "docs/guides/write-a-dialect.md"
-    questions = {question for question in vars(Dialect) if not question.startswith("_")}
+    questions = {question for question in dir(Dialect) if not question.startswith("_")}
     assert questions <= {*inline_code(guide)}
 
 
