@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
-import sqlalchemy as sa
 
 from oqron_sql.adapters.async_sql import AsyncSQLAdapters
 from oqron_sql.contract.adapters import Claim, Message
 from oqron_sql.contract.ids import new_id
-from tests.backends import BACKENDS, BLOCKING_DRIVERS, Backends
-from tests.conftest import installed
-from tests.plans.test_wire import WARM, database, skip_unless_asked_for
-from tests.plans.wire import CountingProxy
+from tests.backends import Backends
+from tests.plans.wire import DRIVERS, WARM, counted, skip_unless_asked_for, statements
 
 QUEUE, SPACE, HOUR, ME = "queue", "things", timedelta(hours=1), "me"
 
@@ -98,31 +93,16 @@ async def measure(adapters: AsyncSQLAdapters, count: Callable[[], int]) -> dict[
     return measured
 
 
-@pytest.mark.parametrize(
-    "driver", ["pg-asyncpg", "pg-psycopg", "maria-pymysql-thread", "maria-asyncmy"]
-)
+@pytest.mark.parametrize("driver", DRIVERS)
 async def test_round_trips(driver: str, backends: Backends, pytestconfig: pytest.Config) -> None:
-    skip_unless_asked_for(driver, pytestconfig)
-    backend = BACKENDS[driver]
-    kind = backend.server or ""
-    with installed():
-        server = backends.server(kind)
-    with database(server.url(BLOCKING_DRIVERS[kind])), CountingProxy(server.port) as proxy:
-        url = sa.make_url(server.url(backend.driver, "wire")).set(port=proxy.port)
+    with counted(driver, backends, pytestconfig) as (kind, url, count):
         async with AsyncSQLAdapters(url) as adapters:
-            measured = await measure(adapters, lambda: proxy.turns)
+            measured = await measure(adapters, count)
     assert measured == {name: each[kind] for name, each in ROUND_TRIPS.items()}
 
 
 async def test_statements_of_sqlite(tmp_path: Path, pytestconfig: pytest.Config) -> None:
     skip_unless_asked_for("sqlite", pytestconfig)
-    said: list[str] = []
     async with AsyncSQLAdapters(f"sqlite:///{tmp_path / 'wire.db'}") as adapters:
-
-        def listen(tx: Any) -> None:
-            driver: sqlite3.Connection = tx.conn.connection.driver_connection
-            driver.set_trace_callback(said.append)
-
-        await adapters.store.run(listen)
-        measured = await measure(adapters, lambda: len(said))
+        measured = await measure(adapters, await statements(adapters.store))
     assert measured == {name: each["sqlite"] for name, each in ROUND_TRIPS.items()}

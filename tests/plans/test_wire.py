@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
-import sqlite3
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
-import sqlalchemy as sa
 
 from oqron_sql import AsyncSQLStore, Complete, Fail, FetchOptions, Job, JobOptions, JobState
-from tests.backends import BACKENDS, BLOCKING_DRIVERS, Backends
-from tests.conftest import installed
-from tests.plans.wire import CountingProxy
+from tests.backends import Backends
+from tests.plans.wire import DRIVERS, WARM, counted, skip_unless_asked_for, statements
 
 QUEUE, HOUR = "queue", timedelta(hours=1)
-# Drivers prepare a statement that they have seen a few times: count what comes after that.
-WARM = 7
 
 # Of those with more than one, the first and the last are BEGIN and COMMIT. SQLite has no wire; what
 # is counted there are its statements.
@@ -82,47 +75,16 @@ async def measure(store: AsyncSQLStore, count: Callable[[], int]) -> dict[str, i
     return measured
 
 
-@pytest.mark.parametrize(
-    "driver", ["pg-asyncpg", "pg-psycopg", "maria-pymysql-thread", "maria-asyncmy"]
-)
+@pytest.mark.parametrize("driver", DRIVERS)
 async def test_round_trips(driver: str, backends: Backends, pytestconfig: pytest.Config) -> None:
-    skip_unless_asked_for(driver, pytestconfig)
-    backend = BACKENDS[driver]
-    kind = backend.server or ""
-    with installed():
-        server = backends.server(kind)
-    with database(server.url(BLOCKING_DRIVERS[kind])), CountingProxy(server.port) as proxy:
-        url = sa.make_url(server.url(backend.driver, "wire")).set(port=proxy.port)
+    with counted(driver, backends, pytestconfig) as (kind, url, count):
         async with AsyncSQLStore(url) as store:
-            measured = await measure(store, lambda: proxy.turns)
+            measured = await measure(store, count)
     assert measured == {name: each[kind] for name, each in ROUND_TRIPS.items()}
 
 
 async def test_statements_of_sqlite(tmp_path: Path, pytestconfig: pytest.Config) -> None:
     skip_unless_asked_for("sqlite", pytestconfig)
-    said: list[str] = []
     async with AsyncSQLStore(f"sqlite:///{tmp_path / 'wire.db'}") as store:
-
-        def listen(tx: Any) -> None:
-            driver: sqlite3.Connection = tx.conn.connection.driver_connection
-            driver.set_trace_callback(said.append)
-
-        await store.run(listen)
-        measured = await measure(store, lambda: len(said))
+        measured = await measure(store, await statements(store))
     assert measured == {name: each["sqlite"] for name, each in ROUND_TRIPS.items()}
-
-
-@contextlib.contextmanager
-def database(url: str) -> Iterator[None]:
-    admin = sa.create_engine(url, isolation_level="AUTOCOMMIT")
-    with admin.connect() as conn:
-        conn.exec_driver_sql("CREATE DATABASE wire")
-        yield
-        conn.exec_driver_sql("DROP DATABASE wire")
-    admin.dispose()
-
-
-def skip_unless_asked_for(backend: str, config: pytest.Config) -> None:
-    chosen = config.getoption("backend")
-    if chosen and backend not in chosen:
-        pytest.skip("another backend was asked for")

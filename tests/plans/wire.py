@@ -5,11 +5,67 @@ from __future__ import annotations
 import contextlib
 import selectors
 import socket
+import sqlite3
 import threading
-from collections.abc import Iterator
-from typing import Any, Self
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple, Self
+
+import pytest
+import sqlalchemy as sa
+
+from oqron_sql import AsyncSQLStore
+from tests.backends import BACKENDS, BLOCKING_DRIVERS, Backends
+from tests.conftest import installed
 
 CHUNK = 1 << 16
+# Drivers prepare a statement that they have seen a few times: count what comes after that.
+WARM = 7
+DRIVERS = ("pg-asyncpg", "pg-psycopg", "maria-pymysql-thread", "maria-asyncmy")
+
+
+class Counted(NamedTuple):
+    """An empty database of a kind of server, and how often its clients have spoken so far."""
+
+    kind: str
+    url: sa.URL
+    count: Callable[[], int]
+
+
+@contextlib.contextmanager
+def counted(driver: str, backends: Backends, config: pytest.Config) -> Iterator[Counted]:
+    """Open a database to which there is but one way, which is counted."""
+    skip_unless_asked_for(driver, config)
+    backend = BACKENDS[driver]
+    kind = backend.server or ""
+    with installed():
+        server = backends.server(kind)
+    admin = sa.create_engine(server.url(BLOCKING_DRIVERS[kind]), isolation_level="AUTOCOMMIT")
+    with admin.connect() as conn:
+        conn.exec_driver_sql("CREATE DATABASE wire")
+        with CountingProxy(server.port) as proxy:
+            url = sa.make_url(server.url(backend.driver, "wire")).set(port=proxy.port)
+            yield Counted(kind, url, lambda: proxy.turns)
+        conn.exec_driver_sql("DROP DATABASE wire")
+    admin.dispose()
+
+
+async def statements(store: AsyncSQLStore) -> Callable[[], int]:
+    """Return what counts the statements of a store on SQLite, of one connection."""
+    said: list[str] = []
+
+    def listen(tx: Any) -> None:
+        driver: sqlite3.Connection = tx.conn.connection.driver_connection
+        driver.set_trace_callback(said.append)
+
+    await store.run(listen)
+    return lambda: len(said)
+
+
+def skip_unless_asked_for(backend: str, config: pytest.Config) -> None:
+    """Skip a test of a backend if others were asked for."""
+    chosen = config.getoption("backend")
+    if chosen and backend not in chosen:
+        pytest.skip("another backend was asked for")
 
 
 class CountingProxy:
