@@ -139,9 +139,10 @@ class Threads:
     ) -> Claim | None:
         until = time.monotonic() + check_duration("timeout", timeout).total_seconds()
         while True:
-            left = timedelta(seconds=max(0.0, until - time.monotonic()))
-            found = await self._call(function, broker, consumer, ttl, min(left, SLICE), strategy)
-            if found is not None or left <= SLICE:
+            left = max(0.0, until - time.monotonic())
+            part = SLICE if left > SLICE.total_seconds() else timedelta(seconds=left)
+            found = await self._call(function, broker, consumer, ttl, part, strategy)
+            if found is not None or part is not SLICE:
                 return cast(Claim | None, found)
 
     async def _subscribe(

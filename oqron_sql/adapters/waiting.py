@@ -28,8 +28,8 @@ def waiting(timeout: timedelta, look_every: timedelta) -> Steps:
             claims: list[Claim] = yield "claim"
             if claims:
                 return claims[0]
-        left = timedelta(seconds=until - time.monotonic())
-        if left <= timedelta(0):
+        left = until - time.monotonic()
+        if left <= 0:
             return None
         seen = yield "look"
         if seen.ready and not trying:
@@ -37,4 +37,4 @@ def waiting(timeout: timedelta, look_every: timedelta) -> Steps:
             continue
         rest = RIVALRY if seen.ready else min(look_every, seen.rest or look_every)
         trying = seen.ready
-        yield min(left, rest).total_seconds()
+        yield min(left, rest.total_seconds())

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from oqron_sql.contract.adapters import Claim, Handler, Message, Strategy
-from oqron_sql.contract.checks import check_duration, check_name
+from oqron_sql.contract.checks import check_duration, check_list, check_name
 from oqron_sql.errors import InvalidInput
 
 LARGEST_PRIORITY = 2**31 - 1
@@ -42,10 +42,12 @@ def check_messages(messages: Sequence[Message]) -> list[Message]:
     """Return `messages` in order, of equal ids the last.
 
     Raises:
-        InvalidInput: an id, a delay or a priority is refused.
+        InvalidInput: an id, a delay or a priority is refused, or what is no list of messages.
     """
     kept: dict[str, Message] = {}
-    for message in messages:
+    for message in check_list("messages", messages):
+        if not isinstance(message, Message):
+            raise InvalidInput("messages", message, "must be messages like Message('id')")
         check_name("id", message.id)
         check_duration("delay", message.delay)
         check_priority(message.priority)

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import math
 import re
-from datetime import datetime, timedelta
+from collections.abc import Collection
+from datetime import UTC, datetime, timedelta
+from typing import TypeVar
 
 from oqron_sql.errors import InvalidInput, InvalidName, NaiveDatetime
 
 NAME_LENGTH = 255
+LARGEST_COUNT = 2**31 - 1
+"""The largest number that every driver takes for a limit: whoever asks for more gets as many."""
 _UNASKABLE = re.compile("[\x00\ud800-\udfff]")
 _UNSOUND = re.compile("[\x00-\x1f\ud800-\udfff]")
+
+C = TypeVar("C")
 
 
 def check_name(field: str, value: object) -> str:
@@ -29,6 +35,17 @@ def check_name(field: str, value: object) -> str:
         raise InvalidName(field, value, f"must have 1 to {NAME_LENGTH} characters")
     if _UNSOUND.search(value):
         raise InvalidName(field, value, "must not contain control characters or lone surrogates")
+    return value
+
+
+def check_list(field: str, value: C) -> C:
+    """Return `value` if it has many, and has them again when the operation is tried again.
+
+    Raises:
+        InvalidInput: it is one text, or something that can be gone through once, or not at all.
+    """
+    if isinstance(value, str | bytes) or not isinstance(value, Collection):
+        raise InvalidInput(field, type(value).__name__, "must be a list")
     return value
 
 
@@ -73,12 +90,16 @@ def check_instant(field: str, value: datetime) -> datetime:
 
     Raises:
         NaiveDatetime: it has no time zone.
-        InvalidInput: it is not a datetime.
+        InvalidInput: it is not a datetime, or none in UTC.
     """
     if not isinstance(value, datetime):
         raise InvalidInput(field, value, "must be a datetime with a time zone")
     if value.utcoffset() is None:
         raise NaiveDatetime(field, value)
+    try:
+        value.astimezone(UTC)
+    except OverflowError:
+        raise InvalidInput(field, value, "must be within the calendar of UTC too") from None
     return value
 
 

@@ -107,7 +107,10 @@ def _prepare(value: Any, path: str, depth: int) -> Any:
     if isinstance(value, datetime):
         if value.utcoffset() is None:
             raise PayloadError(path, "is a datetime without a time zone")
-        return {TAG: value.astimezone(UTC).isoformat()}
+        try:
+            return {TAG: value.astimezone(UTC).isoformat()}
+        except OverflowError:
+            raise PayloadError(path, "is a datetime beyond the calendar of UTC") from None
     if isinstance(value, str):  # an enum or other subclass: the plain string comes back
         return str.__str__(value)
     if isinstance(value, int | float) and not isinstance(value, bool):

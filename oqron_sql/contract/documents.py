@@ -16,7 +16,7 @@ from typing import Any, TypeGuard, TypeVar, get_args
 
 from oqron_sql.contract import codec
 from oqron_sql.contract.adapters import Comparison, Document, Filter, OrderBy, Where
-from oqron_sql.contract.checks import check_count
+from oqron_sql.contract.checks import check_count, check_list, check_name, check_names
 from oqron_sql.errors import InvalidInput
 from oqron_sql.hiding import hiding
 
@@ -98,7 +98,7 @@ def check_query(
         InvalidInput: an unknown operator, direction or type, a negative limit or offset.
         PayloadError: a value to compare with is none that JSON can carry.
     """
-    for condition in where:
+    for condition in check_list("where", where):
         if not isinstance(condition, Where):
             raise InvalidInput("where", condition, "must be conditions like Where('n', '$gt', 1)")
         if condition.op not in COMPARISONS:
@@ -123,6 +123,33 @@ def check_query(
         limit,
         check_count("offset", offset),
     )
+
+
+def check_ids(namespace: str, ids: Sequence[str]) -> Sequence[str]:
+    """Return `ids` if they, and the namespace, can be names.
+
+    Raises:
+        InvalidInput: one is no name, or they are no list.
+    """
+    check_names(namespace=namespace)
+    for each in check_list("ids", ids):
+        check_name("id", each)
+    return ids
+
+
+def check_records(
+    namespace: str, records: Sequence[tuple[str, Document]]
+) -> Sequence[tuple[str, Document]]:
+    """Return `records` if they are pairs of an id and a document.
+
+    Raises:
+        InvalidInput: they are not, or a name is none.
+    """
+    for record in check_list("records", records):
+        if not isinstance(record, tuple | list) or len(record) != 2:
+            raise InvalidInput("records", type(record).__name__, "must be pairs (id, document)")
+    check_ids(namespace, [each for each, _ in records])
+    return records
 
 
 def check_field(field: str) -> str:

@@ -31,7 +31,7 @@ from sqlalchemy import (
 
 from oqron_sql.contract.adapters import Claim, Strategy
 from oqron_sql.contract.asking import check_strategy, check_ttl
-from oqron_sql.contract.checks import check_count, check_name
+from oqron_sql.contract.checks import LARGEST_COUNT, check_count, check_name
 from oqron_sql.contract.ids import new_id
 from oqron_sql.dialects import Claim as Change
 from oqron_sql.dialects import Dialect
@@ -67,7 +67,7 @@ def claim(
     """Claim up to `limit` ids, in the order of `strategy`."""
     check_name("broker", broker)
     check_name("consumer", consumer)
-    check_count("limit", limit)
+    limit = min(check_count("limit", limit), LARGEST_COUNT)
     tx.check_end("ttl", check_ttl(ttl))
     order = check_strategy(strategy)
     if limit == 0:

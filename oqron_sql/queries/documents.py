@@ -23,7 +23,7 @@ from sqlalchemy import (
 from oqron_sql.contract import codec
 from oqron_sql.contract import documents as meaning
 from oqron_sql.contract.adapters import Document
-from oqron_sql.contract.checks import check_name, check_names
+from oqron_sql.contract.checks import check_names
 from oqron_sql.queries.fields import OUTDATED, UNMARKED, forget, unmarked, write_down
 from oqron_sql.queries.tx import INSTANT, Contended, Tx
 
@@ -64,7 +64,7 @@ def get(tx: Tx, namespace: str, id: str) -> Document | None:
 
 def get_many(tx: Tx, namespace: str, ids: Sequence[str]) -> dict[str, Document]:
     """Return the documents that exist, by id, in the order asked for."""
-    _check_ids(namespace, ids)
+    meaning.check_ids(namespace, ids)
     documents, found = tx.tables.documents, {}
     for chunk in _chunks(dict.fromkeys(ids)):
         query = select(documents.c.id, documents.c.data).where(
@@ -86,14 +86,14 @@ def delete_document(tx: Tx, namespace: str, id: str) -> bool:
 
 def bulk_save(tx: Tx, namespace: str, records: Sequence[tuple[str, Document]]) -> None:
     """Save all or none; of equal ids the last wins."""
-    _check_ids(namespace, [each for each, _ in records])
+    meaning.check_records(namespace, records)
     limit = tx.settings.max_payload
     _save_all(tx, namespace, {each: codec.dumps(data, limit) for each, data in records})
 
 
 def bulk_delete(tx: Tx, namespace: str, ids: Sequence[str]) -> int:
     """Delete those that exist; return how many."""
-    _check_ids(namespace, ids)
+    meaning.check_ids(namespace, ids)
     documents, n = tx.tables.documents, 0
     tx.begin()
     for chunk in _chunks(sorted(set(ids))):
@@ -288,9 +288,3 @@ def _chunks(items: Iterable[T], size: Any = lambda _: 0) -> Iterator[list[T]]:
         total += size(item)
     if chunk:
         yield chunk
-
-
-def _check_ids(namespace: str, ids: Iterable[str]) -> None:
-    check_name("namespace", namespace)
-    for each in ids:
-        check_name("id", each)

@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 
 from oqron_sql.contract import codec
 from oqron_sql.contract.adapters import Document, Filter, OrderBy, Where
-from oqron_sql.contract.checks import check_name
+from oqron_sql.contract.checks import LARGEST_COUNT, check_name
 from oqron_sql.contract.documents import check_query
 from oqron_sql.queries.search import Search
 from oqron_sql.queries.tx import Tx
@@ -57,7 +57,7 @@ def _page(tx: Tx, namespace: str, limit: int | None, offset: int) -> list[Docume
         .order_by(documents.c.record_time.desc(), documents.c.seq.desc())
     )
     if limit is not None:
-        query = query.limit(limit)
+        query = query.limit(min(limit, LARGEST_COUNT))
     if offset:
-        query = query.offset(offset)
+        query = query.offset(min(offset, LARGEST_COUNT))
     return [codec.loads(text) for text in tx.conn.scalars(query)]

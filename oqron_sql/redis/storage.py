@@ -11,7 +11,7 @@ from weakref import WeakValueDictionary
 
 from oqron_sql.contract import documents
 from oqron_sql.contract.adapters import Document, Filter, OrderBy, Where
-from oqron_sql.contract.checks import check_instant, check_names
+from oqron_sql.contract.checks import LARGEST_COUNT, check_instant, check_names
 from oqron_sql.redis.connection import RedisConnection
 from oqron_sql.redis.namespace import Namespace, Written
 
@@ -42,7 +42,8 @@ class AsyncRedisStorage:
 
     async def get_many(self, namespace: str, ids: Sequence[str]) -> dict[str, Document]:
         """Return the documents that exist, by id, in the order asked for."""
-        return await self._namespace(namespace, *ids).get(list(dict.fromkeys(ids)))
+        documents.check_ids(namespace, ids)
+        return await self._namespace(namespace).get(list(dict.fromkeys(ids)))
 
     async def list(
         self,
@@ -60,7 +61,7 @@ class AsyncRedisStorage:
         if limit == 0:
             return []
         if not (query.filter or query.where or order_by):
-            page = found.newest_first(limit, skip=offset)
+            page = found.newest_first(limit, skip=min(offset, LARGEST_COUNT))
             return [document async for document in _first(page, limit)]
         enough = None if order_by or limit is None else offset + limit
         matching = _first(_matching(found, query), enough)
@@ -72,12 +73,13 @@ class AsyncRedisStorage:
 
     async def bulk_save(self, namespace: str, records: Sequence[tuple[str, Document]]) -> None:
         """Save all or none of `records`, pairs of id and document; of equal ids the last wins."""
-        found = self._namespace(namespace, *(key for key, _ in records))
-        await found.save([Written.of(key, data) for key, data in records])
+        documents.check_records(namespace, records)
+        await self._namespace(namespace).save([Written.of(key, data) for key, data in records])
 
     async def bulk_delete(self, namespace: str, ids: Sequence[str]) -> int:
         """Delete those that exist; return how many."""
-        return await self._namespace(namespace, *ids).delete(ids)
+        documents.check_ids(namespace, ids)
+        return await self._namespace(namespace).delete(list(ids))
 
     async def prune(self, namespace: str, before: datetime) -> int:
         """Delete the documents whose record time is earlier than `before`; return how many."""

@@ -84,7 +84,7 @@ def get_many(
     call: Call[MemoryDocuments], namespace: str, ids: Sequence[str]
 ) -> dict[str, Document]:
     """Return copies of those that exist."""
-    _check_ids(namespace, ids)
+    documents.check_ids(namespace, ids)
     rows = call.data.read(namespace)
     return {each: rows[each].read() for each in ids if each in rows}
 
@@ -116,7 +116,7 @@ def bulk_save(
     call: Call[MemoryDocuments], namespace: str, records: Sequence[tuple[str, Document]]
 ) -> None:
     """Save all or none."""
-    _check_ids(namespace, [each for each, _ in records])
+    documents.check_records(namespace, records)
     texts = [(each, codec.dumps(data)) for each, data in records]
     for each, text in texts:
         call.data.write(namespace, each, text, call.now)
@@ -124,7 +124,7 @@ def bulk_save(
 
 def bulk_delete(call: Call[MemoryDocuments], namespace: str, ids: Sequence[str]) -> int:
     """Delete those that exist."""
-    _check_ids(namespace, ids)
+    documents.check_ids(namespace, ids)
     return sum(call.data.discard(namespace, each) for each in ids)
 
 
@@ -185,9 +185,3 @@ def _matching(
         document = row.read()
         if query.matches(document):
             yield row, document
-
-
-def _check_ids(namespace: str, ids: Sequence[str]) -> None:
-    check_names(namespace=namespace)
-    for each in ids:
-        check_names(id=each)

@@ -9,7 +9,7 @@ import pytest
 from oqron_sql.contract.async_adapters import AsyncStorage
 from oqron_sql.errors import InvalidInput, PayloadError
 from oqron_sql.testing.adapter_harness import AdapterHarness, needs
-from oqron_sql.testing.adapters.steps import SPACE, names, save
+from oqron_sql.testing.adapters.steps import SPACE, each_raises, names, save
 
 
 async def test_a_saved_document_is_read_back(storage: AsyncStorage) -> None:
@@ -139,6 +139,27 @@ async def test_one_bad_document_keeps_all_of_a_bulk_out(storage: AsyncStorage, b
     with pytest.raises(InvalidInput):
         await storage.bulk_delete(SPACE, ["a", ""])
     assert await storage.list(SPACE) == [{"old": 1}]
+
+
+async def test_many_are_given_in_a_list(storage: AsyncStorage) -> None:
+    """What can be gone through once is refused, since it would be empty when tried again."""
+    await save(storage, a={"n": 1})
+    wrong: Any
+    for wrong in ("a", None, (each for each in ["a"])):
+        await each_raises(
+            InvalidInput,
+            (storage.get_many, SPACE, wrong),
+            (storage.bulk_delete, SPACE, wrong),
+            (storage.bulk_save, SPACE, wrong),
+        )
+    await each_raises(
+        InvalidInput,
+        (storage.bulk_save, SPACE, [("b", {}), ("a",)]),
+        (storage.bulk_save, SPACE, ["ab"]),
+        (storage.bulk_save, SPACE, {"b": {}}),
+    )
+    assert await storage.list(SPACE) == [{"n": 1}]
+    assert await storage.get_many(SPACE, ("a",)) == {"a": {"n": 1}}
 
 
 @needs("shared_data")

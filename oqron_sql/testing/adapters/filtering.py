@@ -197,9 +197,10 @@ async def test_filters_and_conditions_combine(storage: AsyncStorage) -> None:
 
 async def test_an_unknown_operator_is_refused(storage: AsyncStorage) -> None:
     """[S10] Before a document is looked at, and so is what is no condition."""
-    wrong: Any = [("v", "$gt", 1)]
-    with pytest.raises(InvalidInput):
-        await storage.list(SPACE, where=wrong)
+    wrong: Any
+    for wrong in ([("v", "$gt", 1)], Where("v", "$gt", 1), iter([Where("v", "$gt", 1)]), "v"):
+        with pytest.raises(InvalidInput):
+            await storage.list(SPACE, where=wrong)
     where = [Where("v", "$in", [1])]  # type: ignore[arg-type]  # is what is tested
     with pytest.raises(InvalidInput, match=r"\$in"):
         await storage.list(SPACE, where=where)

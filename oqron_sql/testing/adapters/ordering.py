@@ -123,6 +123,8 @@ async def test_pages_follow_each_other(storage: AsyncStorage) -> None:
         assert await names(storage, order_by=by, offset=3) == order[3:]
         assert await names(storage, order_by=by, limit=2, offset=9) == []
         assert await names(storage, order_by=by, limit=0) == []
+        assert await names(storage, order_by=by, limit=2**70) == order
+        assert await names(storage, order_by=by, limit=2**70, offset=2**70) == []
 
 
 async def test_pages_of_equals_follow_each_other(storage: AsyncStorage) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -13,6 +13,7 @@ from oqron_sql.testing.adapter_harness import AdapterHarness, needs
 from oqron_sql.testing.adapters.steps import HOUR, MILLISECOND, SPACE, T2024, names, save
 
 MS = T2024.timestamp() * 1000
+FAR_WEST, FAR_EAST = timezone(timedelta(hours=-12)), timezone(timedelta(hours=14))
 LATER = "2999-01-01T00:00:00Z"
 
 
@@ -113,4 +114,7 @@ async def test_an_instant_needs_a_time_zone(storage: AsyncStorage) -> None:
         await storage.prune(SPACE, T2024.replace(tzinfo=None))
     with pytest.raises(InvalidInput):
         await storage.prune(SPACE, MS)  # type: ignore[arg-type]  # is what is tested
+    for beyond in (datetime.max.replace(tzinfo=FAR_WEST), datetime.min.replace(tzinfo=FAR_EAST)):
+        with pytest.raises(InvalidInput):
+            await storage.prune(SPACE, beyond)
     assert await storage.count(SPACE) == 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -45,7 +46,7 @@ async def test_no_more_than_the_limit_is_claimed(broker: AsyncBroker) -> None:
     assert await claim(broker, 0) == []
     assert await claim(broker, 2) == ["a", "b"]
     assert await claim(broker, 2) == ["c", "d"]
-    assert await claim(broker, 2) == ["e"]
+    assert await claim(broker, 2**70) == ["e"]
 
 
 async def test_hundreds_are_claimed_at_once(broker: AsyncBroker) -> None:
@@ -143,9 +144,13 @@ async def test_a_batch_is_published_in_order(broker: AsyncBroker) -> None:
 
 async def test_one_bad_message_keeps_a_batch_out(broker: AsyncBroker) -> None:
     wrong = (Message("b", timedelta(-1)), Message("b", timedelta.max), Message("b", priority=2**31))
-    for bad in (Message(""), *wrong):
+    none: Any = "b"
+    for bad in (Message(""), none, *wrong):
         with pytest.raises(InvalidInput):
             await broker.publish_batch(BROKER, [Message("a"), bad, Message("c")])
+    for none in ("a", Message("a"), (each for each in [Message("a")])):
+        with pytest.raises(InvalidInput):
+            await broker.publish_batch(BROKER, none)
     assert await broker.size(BROKER) == 0
 
 

@@ -26,6 +26,7 @@ FAITHFUL: list[Any] = [
 UNFAITHFUL: list[Any] = [
     float("nan"), float("inf"), "\ud800", b"bytes", object(), {1, 2}, {1: "number as a key"},
     datetime(2024, 1, 1), {"\ud800": 1},  # noqa: DTZ001  # naive is what is tested
+    datetime.max.replace(tzinfo=timezone(timedelta(hours=-1))),
 ]  # fmt: skip
 
 

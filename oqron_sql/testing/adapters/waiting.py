@@ -62,7 +62,7 @@ async def test_what_waits_is_claimed_at_once(broker: AsyncBroker) -> None:
     await publish(broker, "urgent")
     found = [await wait(broker, strategy=each) for each in ("lifo", "priority", "fifo")]
     assert found == ["urgent", "a", "b"]
-    assert await wait(broker, NOW) == "c"
+    assert await wait(broker, timedelta.max) == "c"
     assert found[0] is not None
     assert found[0].deliveries == 1
     assert await broker.ack(BROKER, found[0]) is True
@@ -83,7 +83,7 @@ async def test_nothing_comes_of_waiting_in_vain(broker: AsyncBroker) -> None:
 @pytest.mark.parametrize("strategy", Strategy)
 async def test_publishing_wakes(broker: AsyncBroker, strategy: Strategy) -> None:
     """[66] [B12]"""
-    task = await begin(broker, strategy=strategy)
+    task = await begin(broker, timeout=timedelta.max, strategy=strategy)
     await publish(broker, "a")
     assert await woken(task) == "a"
     assert await broker.counts(BROKER) == BrokerCounts(claimed=1)
