@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from oqron_sql.contract import codec
-from oqron_sql.contract.checks import check_name
+from oqron_sql.contract.checks import check_list, check_name
 from oqron_sql.contract.events import EventType, StoreEvent
 from oqron_sql.contract.model import CANCELLED, FINISHED, Job, JobState, JobUpdate
 from oqron_sql.errors import InvalidJobState, JobNotFound
@@ -24,7 +24,7 @@ def save_job(op: Operation, queue: str, job: Job) -> str:
 def save_bulk(op: Operation, queue: str, jobs: Sequence[Job]) -> list[str]:
     """Save all or none of the jobs."""
     check_name("queue", queue)
-    prepared = [records.prepare(op, queue, job) for job in jobs]
+    prepared = [records.prepare(op, queue, job) for job in check_list("jobs", jobs)]
     return changing.file_all(op, prepared)
 
 

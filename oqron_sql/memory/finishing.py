@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, assert_never
 
 from oqron_sql.contract import codec
-from oqron_sql.contract.checks import check_duration, check_own_queue
+from oqron_sql.contract.checks import check_duration, check_list, check_own_queue
 from oqron_sql.contract.model import (
     AttemptRecord,
     Complete,
@@ -31,7 +31,7 @@ Apply = Callable[[Operation, Record], None]
 
 def finish_jobs(op: Operation, queue: str, outcomes: Sequence[Outcome]) -> list[Settled]:
     """Record how leased jobs ended; a stale lease changes nothing and is told."""
-    prepared = [_prepare(op, queue, outcome) for outcome in outcomes]
+    prepared = [_prepare(op, queue, outcome) for outcome in check_list("outcomes", outcomes)]
     return [_settle(op, queue, o, apply) for o, apply in zip(outcomes, prepared, strict=True)]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from oqron_sql.contract.checks import check_count
+from oqron_sql.contract.checks import check_count, check_list
 from oqron_sql.contract.model import Job, JobState
 from oqron_sql.memory import changing, parents, records
 from oqron_sql.memory.data import Record
@@ -14,6 +14,7 @@ from oqron_sql.memory.operation import Operation
 
 def save_flow(op: Operation, jobs: Sequence[Job]) -> list[str]:
     """Save jobs of any queues, all or none."""
+    check_list("jobs", jobs)
     prepared = [records.prepare(op, job.queue_name, job) for job in jobs]
     ids = changing.file_all(op, prepared)
     for job, saved in zip(jobs, ids, strict=True):

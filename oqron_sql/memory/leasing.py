@@ -7,7 +7,13 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import islice
 
-from oqron_sql.contract.checks import check_count, check_duration, check_name, check_own_queue
+from oqron_sql.contract.checks import (
+    check_count,
+    check_duration,
+    check_list,
+    check_name,
+    check_own_queue,
+)
 from oqron_sql.contract.model import Extension, Job, JobState
 from oqron_sql.contract.options import ANY, FetchOptions, RateLimit
 from oqron_sql.memory import records, turns
@@ -77,14 +83,14 @@ def extend_locks(
 ) -> list[Extension]:
     """Extend many leases; says of each whether it was lost or cancelled."""
     until = op.after("duration", check_duration("duration", duration))
-    for job in jobs:
+    for job in check_list("jobs", jobs):
         check_own_queue(queue, job.queue_name)
     return [_extend(op, queue, job, until) for job in jobs]
 
 
 def check_locks(op: Operation, queue: str, jobs: Sequence[Job]) -> list[Extension]:
     """Say of many leases what extending them would."""
-    for job in jobs:
+    for job in check_list("jobs", jobs):
         check_own_queue(queue, job.queue_name)
     return [_state_of(op, queue, job) for job in jobs]
 

@@ -29,7 +29,7 @@ from sqlalchemy import (
 )
 
 from oqron_sql.contract import codec
-from oqron_sql.contract.checks import check_duration, check_name, check_own_queue
+from oqron_sql.contract.checks import check_duration, check_list, check_name, check_own_queue
 from oqron_sql.contract.model import (
     FINISHED,
     AttemptRecord,
@@ -94,7 +94,7 @@ class _End:
 def finish_jobs(tx: Tx, queue: str, outcomes: Sequence[Outcome]) -> list[Settled]:
     """Record `outcomes`; a stale lease changes nothing and is told as lost."""
     check_name("queue", queue)
-    report(tx, queue, [outcome.job.id for outcome in outcomes])
+    report(tx, queue, [outcome.job.id for outcome in check_list("outcomes", outcomes)])
     plain = _plain(tx, queue, outcomes)
     if plain and _complete(tx, queue, plain):
         return [Settled(o.job.id, o.job.lease, JobState.COMPLETED) for o in outcomes]

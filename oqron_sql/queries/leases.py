@@ -9,7 +9,13 @@ from typing import Any
 
 from sqlalchemy import BigInteger, Select, Update, null, select, type_coerce, update
 
-from oqron_sql.contract.checks import check_count, check_duration, check_names, check_own_queue
+from oqron_sql.contract.checks import (
+    check_count,
+    check_duration,
+    check_list,
+    check_names,
+    check_own_queue,
+)
 from oqron_sql.contract.model import Extension, Job, JobState, Recovered
 from oqron_sql.dialects import Dialect
 from oqron_sql.errors import LeaseLost
@@ -71,7 +77,7 @@ def check_locks(tx: Tx, queue: str, jobs: Sequence[Job]) -> list[Extension]:
 
 def _check(queue: str, jobs: Sequence[Job]) -> None:
     check_names(queue=queue)
-    for job in jobs:
+    for job in check_list("jobs", jobs):
         check_own_queue(queue, job.queue_name)
 
 

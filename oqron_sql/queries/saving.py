@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Select, null, select, update
 
+from oqron_sql.contract.checks import check_list
 from oqron_sql.contract.model import FINISHED, Job
 from oqron_sql.errors import OqronError
 from oqron_sql.queries import flows, tallies
@@ -69,12 +70,14 @@ def save_each(tx: Tx, jobs: Sequence[tuple[str, Job]]) -> list[str | OqronError]
 
 def save_bulk(tx: Tx, queue: str, jobs: Sequence[Job]) -> list[str]:
     """Save all or none of `jobs`, in order."""
+    check_list("jobs", jobs)
     return save_rows(tx, [(row_of(queue, job, tx.settings.max_payload), job) for job in jobs])
 
 
 def save_flow(tx: Tx, jobs: Sequence[Job]) -> list[str]:
     """Save jobs of any queues, all or none, in order."""
     limit = tx.settings.max_payload
+    check_list("jobs", jobs)
     ids = save_rows(tx, [(row_of(job.queue_name, job, limit), job) for job in jobs])
     # Another job stands for such a child and will not tell its parent.
     flows.excuse(tx, [job for job, saved in zip(jobs, ids, strict=True) if saved != job.id])

@@ -11,6 +11,7 @@ import pytest
 
 from oqron_sql.contract import (
     AsyncStore,
+    Complete,
     FetchOptions,
     Job,
     JobState,
@@ -151,6 +152,22 @@ async def test_a_name_that_cannot_be_is_never_found(store: AsyncStore) -> None:
             nothing = found in (None, False, 0, JobState.COMPLETED) or counted
             empty = getattr(found, "total", 1) == 0 or found == []
             assert nothing or empty, f"{lookup} found {found!r}"
+    assert await contents(store) == before
+
+
+async def test_many_are_given_in_a_list(store: AsyncStore) -> None:
+    """What can be gone through once is refused, since it would be empty when tried again."""
+    held = await leased(store)
+    before = await contents(store)
+    for call in (
+        lambda jobs: store.save_bulk(QUEUE, jobs),
+        lambda jobs: store.save_flow(jobs),
+        lambda jobs: store.extend_locks(QUEUE, jobs, MINUTE),
+        lambda jobs: store.check_locks(QUEUE, jobs),
+        lambda jobs: store.finish_jobs(QUEUE, map(Complete, jobs)),
+    ):
+        with pytest.raises(InvalidInput):
+            await call(iter([held]))
     assert await contents(store) == before
 
 
