@@ -51,9 +51,9 @@ class Port:
         """
         if isinstance(given, type):
             raise InvalidAdapter(self.name, [f"{given.__name__} is a class; pass an object"], ())
-        if inspect.isawaitable(given):
-            raise InvalidAdapter(self.name, ["it has to be awaited first"], ())
         found = _named(given) if isinstance(given, Mapping) else self._attributes(given)
+        if not found and inspect.isawaitable(given):
+            raise InvalidAdapter(self.name, ["it has to be awaited first"], ())
         wanted = {*self.required, *self._begun(found)}
         unknown = found.keys() - set(self.methods) if isinstance(given, Mapping) else ()
         missing = [method for method in self.methods if method in wanted - found.keys()]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
@@ -50,6 +51,8 @@ async def use(adapters: Adapters) -> None:
 async def test_all_three_live_in_a_database(sqlite: str) -> None:
     async with create_adapters("db", db=sqlite, db_options={"prefix": "shop_"}) as adapters:
         await use(adapters)
+        ports: Any = adapters
+        assert len({each.base.store for each in (ports.storage, ports.broker, ports.lock)}) == 1
         await adapters.storage.save("things", "kept", 1)
     await adapters.close()
     async with create_storage_adapter("sql", db=sqlite, db_options={"prefix": "shop_"}) as storage:
