@@ -222,8 +222,8 @@ class AsyncRedisBroker:
         if not where:
             raise ClaimLost(None, id, consumer)
         if len(where) > 1:
-            names = ", ".join(sorted(repr(queue.name) for queue in where))
-            raise InvalidInput("broker", None, f"is needed: {consumer!r} claimed it in {names}")
+            several = ", ".join(sorted(repr(queue.name) for queue in where))
+            raise InvalidInput("broker", None, f"is needed: {consumer!r} claimed it in {several}")
         return where[0]
 
 

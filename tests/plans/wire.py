@@ -28,7 +28,7 @@ class Counted(NamedTuple):
 
     kind: str
     url: sa.URL
-    count: Callable[[], int]
+    turns: Callable[[], int]
 
 
 @contextlib.contextmanager

@@ -242,7 +242,7 @@ async def test_many_may_await_it_at_once() -> None:
     async def wait() -> object:
         return await opening
 
-    assert await asyncio.gather(wait(), wait(), wait()) == opened * 3
+    assert [*await asyncio.gather(wait(), wait(), wait())] == opened * 3
 
 
 async def test_what_fails_to_open_is_closed() -> None:

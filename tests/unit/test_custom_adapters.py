@@ -114,7 +114,8 @@ async def test_what_is_no_object_yet_is_refused() -> None:
     ):
         with pytest.raises(InvalidAdapter, match=said):
             create_storage(given)
-    assert create_storage(await create_storage_adapter())
+    made = await create_storage_adapter()
+    assert create_storage(made) is made
 
 
 def test_broadcasting_takes_two() -> None:

@@ -16,6 +16,7 @@ from oqron_sql.contract import (
     Job,
     JobState,
     JobUpdate,
+    Outcome,
     RateLimit,
     Retry,
     SearchFilter,
@@ -158,16 +159,17 @@ async def test_a_name_that_cannot_be_is_never_found(store: AsyncStore) -> None:
 async def test_many_are_given_in_a_list(store: AsyncStore) -> None:
     """What can be gone through once is refused, since it would be empty when tried again."""
     held = await leased(store)
-    before = await contents(store)
+    before, once = await contents(store), cast(list[Job], iter([held]))
     for call in (
         lambda jobs: store.save_bulk(QUEUE, jobs),
         lambda jobs: store.save_flow(jobs),
         lambda jobs: store.extend_locks(QUEUE, jobs, MINUTE),
         lambda jobs: store.check_locks(QUEUE, jobs),
-        lambda jobs: store.finish_jobs(QUEUE, map(Complete, jobs)),
     ):
         with pytest.raises(InvalidInput):
-            await call(iter([held]))
+            await call(once)
+    with pytest.raises(InvalidInput):
+        await store.finish_jobs(QUEUE, cast(list[Outcome], map(Complete, [held])))
     assert await contents(store) == before
 
 
