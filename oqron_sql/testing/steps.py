@@ -24,9 +24,7 @@ from oqron_sql.testing.harness import CALLERS, StoreHarness
 
 QUEUE = "test-queue"
 WORKER = "worker-1"
-PAYLOAD = (
-    "planted-payload"  # what is in most jobs of the kit, to be recognised where it must not be
-)
+PAYLOAD = "planted-payload"  # in most jobs of the kit, to be recognised where it must not be
 MINUTE = timedelta(minutes=1)
 SECOND = timedelta(seconds=1)
 MILLISECOND = timedelta(milliseconds=1)

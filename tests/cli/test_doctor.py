@@ -12,8 +12,9 @@ from oqron_sql import JobOptions, new_job
 from oqron_sql.dialects import Dialect, mysql_health, postgresql_health, sqlite_health
 from oqron_sql.dialects.sqlite import SQLite
 from oqron_sql.errors import UnsupportedDatabase
+from oqron_sql.testing.steps import PAYLOAD
 from tests.cli.conftest import RunHere
-from tests.cli.operating import HOSTILE, SECRET, Operator
+from tests.cli.operating import HOSTILE, Operator
 from tests.servers import PASSWORD, Server
 
 VERSIONS = {"sqlite": "SQLite 3.", "pg-asyncpg": "PostgreSQL ", "maria-pymysql": "MariaDB "}
@@ -33,7 +34,7 @@ def test_what_is_wrong_is_found(operator: Operator, operated: str) -> None:
     operator.fill(ago=timedelta(hours=3))
     late = JobOptions(delay=timedelta(hours=1))
     with operator.store(ago=timedelta(hours=3)) as store:
-        store.save_job(HOSTILE, new_job(HOSTILE, "late", SECRET, late))
+        store.save_job(HOSTILE, new_job(HOSTILE, "late", PAYLOAD, late))
     operator.run("pause", "well", "--name", "newsletter")
 
     report = operator.read("doctor", status=1)
@@ -60,7 +61,7 @@ def test_what_is_wrong_is_found(operator: Operator, operated: str) -> None:
     assert "note: queue 'well': has paused" in outcome.said
     assert "`oqron-sql resume well --name newsletter`" in outcome.said
     assert outcome.said.endswith("Something is wrong.\n")
-    assert SECRET not in outcome.said + str(report)
+    assert PAYLOAD not in outcome.said + str(report)
 
 
 def test_what_is_well_is_not_complained_of(sqlite_operator: Operator) -> None:

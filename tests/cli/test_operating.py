@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from oqron_sql import FetchOptions, JobState
-from tests.cli.operating import HOSTILE, LEASE, SECRET, Operator
+from oqron_sql.testing.steps import PAYLOAD
+from tests.cli.operating import HOSTILE, LEASE, Operator
 
 COUNTS = {state.value: 1 for state in JobState} | {"waiting-children": 0}
 
@@ -35,7 +36,7 @@ def test_jobs_are_listed_without_what_they_carry(operator: Operator) -> None:
     assert "no such address" in said
     assert "at all" not in said
     assert said.endswith("5 of 5\n")
-    assert SECRET not in said + str(listed)
+    assert PAYLOAD not in said + str(listed)
     assert operator.run("jobs", "list", HOSTILE, "--limit", "2", "--offset", "4").said.endswith(
         "1 of 5\n"
     )
@@ -44,13 +45,13 @@ def test_jobs_are_listed_without_what_they_carry(operator: Operator) -> None:
 def test_a_job_is_shown_with_all_it_carries(sqlite_operator: Operator) -> None:
     ids = sqlite_operator.fill()
     completed = sqlite_operator.read("jobs", "show", HOSTILE, ids["completed"])
-    assert (completed["data"], completed["returnvalue"]) == ({"to": SECRET}, {"sent": SECRET})
+    assert (completed["data"], completed["returnvalue"]) == ({"to": PAYLOAD}, {"sent": PAYLOAD})
     assert completed["opts"]["attempts"] == 1
     delayed = sqlite_operator.read("jobs", "show", HOSTILE, ids["delayed"])
     assert delayed["opts"]["delay"] == 86_400
     assert datetime.fromisoformat(delayed["delay_until"]).utcoffset() == timedelta(0)
     said = sqlite_operator.run("jobs", "show", HOSTILE, ids["failed"]).said
-    assert SECRET in said
+    assert PAYLOAD in said
     assert "    at all\n" in said
     assert "\x1b" not in said
 

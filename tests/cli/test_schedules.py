@@ -8,7 +8,8 @@ from datetime import timedelta
 import pytest
 
 from oqron_sql.contract import Repeat, Schedule
-from tests.cli.operating import HOSTILE, SECRET, Operator
+from oqron_sql.testing.steps import PAYLOAD
+from tests.cli.operating import HOSTILE, Operator
 from tests.cli.test_mistakes import Terminal, refused
 
 EVERY = ("--every", "5 minutes")
@@ -16,12 +17,12 @@ EVERY = ("--every", "5 minutes")
 
 def test_a_schedule_from_its_beginning_to_its_end(operator: Operator) -> None:
     added = operator.read(
-        "schedules", "add", HOSTILE, "report", *EVERY, "--data", f'{{"to": "{SECRET}"}}',
+        "schedules", "add", HOSTILE, "report", *EVERY, "--data", f'{{"to": "{PAYLOAD}"}}',
         "--key", HOSTILE, "--limit", "3", "--attempts", "2", "--priority", "-1",
         "--start", "2090-01-01T00:00Z", "--end", "2091-01-01T01:00+01:00", "--catchup", "all",
     )  # fmt: skip
     assert added["repeat"]["every"] == 300
-    assert (added["data"], added["opts"]["attempts"]) == ({"to": SECRET}, 2)
+    assert (added["data"], added["opts"]["attempts"]) == ({"to": PAYLOAD}, 2)
     assert (added["next_slot"], added["catchup"]) == ("2090-01-01T00:00:00.000000Z", "all")
     (listed,) = operator.read("schedules", "list")
     assert "data" not in listed
@@ -47,8 +48,8 @@ def test_schedules_are_shown_to_people(sqlite_operator: Operator) -> None:
 
     assert run("list") == "There is no schedule.\n"
     shown = run("add", "mail", "report", "--cron", "@daily", "--tz", "Europe/Vienna",
-                "--data", f'"{SECRET}"')  # fmt: skip
-    assert SECRET in shown
+                "--data", f'"{PAYLOAD}"')  # fmt: skip
+    assert PAYLOAD in shown
     assert "cron = @daily" in shown
     run("add", "mail", "tick", *EVERY, "--limit", "9")
     with sqlite_operator.store(timedelta(minutes=-6)) as store:
@@ -59,7 +60,7 @@ def test_schedules_are_shown_to_people(sqlite_operator: Operator) -> None:
     assert lines[1].split()[-1] == "paused"
     assert lines[2].split()[:5] == ["tick", "mail", "tick", "every", "0:05:00"]
     assert lines[2].split()[5:8] == ["1", "of", "9"]
-    assert SECRET not in "".join(lines)
+    assert PAYLOAD not in "".join(lines)
     # Adding it again is how it is changed.
     assert sqlite_operator.read("schedules", "add", "mail", "tick", *EVERY)["fired"] == 1
     assert len(sqlite_operator.read("schedules", "list", "--limit", "1", "--offset", "1")) == 1

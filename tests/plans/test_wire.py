@@ -20,6 +20,7 @@ QUEUE, HOUR = "queue", timedelta(hours=1)
 ROUND_TRIPS: dict[str, dict[str, int]] = {
     "save_job":        {"postgresql": 1, "mariadb": 1, "sqlite": 1},
     "save_bulk 1000":  {"postgresql": 1, "mariadb": 1, "sqlite": 1},
+    "save_bulk 1000, one known": {"postgresql": 4, "mariadb": 1, "sqlite": 1},
     "fetch_jobs 50":   {"postgresql": 1, "mariadb": 4, "sqlite": 1},
     "fetch by turns":  {"postgresql": 9, "mariadb": 10, "sqlite": 9},
     "finish_jobs 50":  {"postgresql": 1, "mariadb": 4, "sqlite": 4},
@@ -37,6 +38,9 @@ Call = Callable[[AsyncSQLStore, Sequence[Job]], Awaitable[object]]
 CALLS: dict[str, Call] = {
     "save_job": lambda s, _: s.save_job(QUEUE, new()),
     "save_bulk 1000": lambda s, _: s.save_bulk(QUEUE, [new() for _ in range(1000)]),
+    "save_bulk 1000, one known": lambda s, jobs: s.save_bulk(
+        QUEUE, [jobs[0], *(new() for _ in range(999))]
+    ),
     "fetch_jobs 50": lambda s, _: s.fetch_jobs(QUEUE, "worker", HOUR, 50),
     "fetch by turns": lambda s, _: s.fetch_jobs(
         QUEUE, "worker", HOUR, 1, FetchOptions(group_concurrency=9999)

@@ -12,6 +12,7 @@ import pytest
 
 from oqron_sql import AsyncStore, Context, JobState
 from oqron_sql.errors import Interrupted
+from oqron_sql.testing.steps import PAYLOAD
 from tests.runtime.faults import Faulty
 from tests.runtime.steps import QUEUE, Gate, ended, queue_of, until, worker_of, working
 
@@ -83,7 +84,7 @@ async def test_after_the_grace_what_runs_is_handed_back(store: AsyncStore) -> No
 async def test_a_worker_in_a_hurry_does_not_wait(store: AsyncStore) -> None:
     queue, worker, gate = queue_of(store), worker_of(store), Gate()
     worker.handler()(gate)
-    await queue.add("job")
+    await queue.add("job", PAYLOAD)
     await worker.start()
     await gate.entered()
     closing = asyncio.create_task(worker.close())
@@ -102,7 +103,7 @@ async def test_a_fetch_under_way_is_waited_for(store: AsyncStore) -> None:
     queue, worker = queue_of(store), worker_of(slow)
     ran: list[str] = []
     worker.handler()(lambda context: ran.append(context.id))
-    await queue.add("job")
+    await queue.add("job", PAYLOAD)
     await worker.start()
     await slow.fetched.wait()
     closing = asyncio.create_task(worker.close())
@@ -130,7 +131,7 @@ class SlowFetch(Faulty):
 async def test_a_worker_whose_task_is_cancelled_closes_in_a_hurry(store: AsyncStore) -> None:
     queue, worker, gate = queue_of(store), worker_of(store), Gate()
     worker.handler()(gate)
-    await queue.add("job")
+    await queue.add("job", PAYLOAD)
     task = asyncio.create_task(worker.run())
     await gate.entered()
     task.cancel()
@@ -178,7 +179,7 @@ async def test_a_handler_that_will_not_end_is_left_alone(
         stuck.set()
         go.wait(30)
 
-    await queue.add("job")
+    await queue.add("job", PAYLOAD)
     async with worker:
         await until(stuck.is_set)
     assert "1 handlers will not end" in caplog.text
@@ -189,7 +190,7 @@ async def test_a_handler_that_will_not_end_is_left_alone(
 async def test_the_grace_can_be_given_with_the_order(store: AsyncStore) -> None:
     queue, worker, gate = queue_of(store), worker_of(store), Gate()
     worker.handler()(gate)
-    await queue.add("job")
+    await queue.add("job", PAYLOAD)
     await worker.start()
     await gate.entered()
     await worker.close(grace=timedelta(milliseconds=50))

@@ -14,6 +14,7 @@ import pytest
 from oqron_sql import AsyncStore, Complete, Context, JobState
 from oqron_sql.contract import EventType, StoreEvent
 from oqron_sql.testing import StoreHarness
+from oqron_sql.testing.steps import PAYLOAD
 from tests.runtime.faults import Faulty
 from tests.runtime.steps import (
     HOUR,
@@ -51,7 +52,7 @@ async def test_a_lease_is_kept_while_a_handler_blocks(store: AsyncStore) -> None
         return "done"
 
     async with working(worker):
-        job = await queue.add("job")
+        job = await queue.add("job", PAYLOAD)
         assert await job.result(10) == "done"
     found = await ended(store, job.id)
     assert (taken, found.lost_count, found.lease) == ([], 0, 1)
@@ -103,7 +104,7 @@ async def test_a_lost_lease_stops_the_handler(
     worker.handler()(gate)
     other = await harness.another()
     async with working(worker):
-        job = await queue.add("job", attempts=5)
+        job = await queue.add("job", PAYLOAD, attempts=5)
         await gate.entered()
         await harness.advance(MINUTE)
         await other.recover_lost(QUEUE)
@@ -132,7 +133,7 @@ async def test_a_result_that_comes_too_late_is_not_recorded(
         return "too late"
 
     async with working(worker):
-        job = await queue.add("job")
+        job = await queue.add("job", PAYLOAD)
         await until(lambda: "had lost its lease" in caplog.text)
     found = await in_state(store, job.id, JobState.ACTIVE)
     assert (found.locked_by, found.returnvalue, found.logs) == ("other", None, ())
@@ -148,7 +149,7 @@ async def test_who_cannot_extend_stops_before_the_lease_ends(
     queue, worker = queue_of(store), worker_of(faulty, lease=1.2)
     worker.handler()(gate)
     async with working(worker):
-        job = await queue.add("job")
+        job = await queue.add("job", PAYLOAD)
         await gate.entered()
         started = time.monotonic()
         faulty.broken = {"extend_locks", "check_locks"}
@@ -178,7 +179,7 @@ async def test_jobs_of_a_dead_worker_come_back(
         await store.fetch_jobs(QUEUE, "dead", MINUTE, 1)
         await harness.advance(MINUTE + SECOND)
 
-    poison = await queue.add("poison")
+    poison = await queue.add("poison", PAYLOAD)
     await die()
     await store.recover_lost(QUEUE)
     await die()
@@ -188,7 +189,7 @@ async def test_jobs_of_a_dead_worker_come_back(
     assert "by worker dead, for the 2. time: it has failed" in caplog.text
     kinds = {(event.type, event.job_id) for event in told}
     assert {(EventType.JOB_STALLED, poison.id), (EventType.JOB_FAILED, poison.id)} <= kinds
-    innocent = await queue.add("innocent")
+    innocent = await queue.add("innocent", PAYLOAD)
     await die()
     async with working(worker):
         assert await innocent.result(10) == "done"

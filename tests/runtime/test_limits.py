@@ -11,6 +11,7 @@ from typing import Any
 from oqron_sql import AsyncStore, Context, FetchOptions, JobState
 from oqron_sql.contract import Group, RateLimit
 from oqron_sql.testing import StoreHarness
+from oqron_sql.testing.steps import PAYLOAD
 from tests.runtime.steps import QUEUE, Gate, queue_of, until, worker_of, working
 
 
@@ -50,7 +51,7 @@ async def test_groups_take_turns_and_have_their_cap(store: AsyncStore) -> None:
         running[group] -= 1
 
     for group in "aaabbc":
-        await queue.add("job", group=group)
+        await queue.add("job", PAYLOAD, group=group)
     async with working(worker):
         await until(lambda: len(seen) == 6)
     assert sorted(seen[:3]) == ["a", "b", "c"]
@@ -85,7 +86,7 @@ async def test_a_group_has_room_for_so_many(store: AsyncStore) -> None:
     worker = worker_of(store)
     worker.handler()(lambda context: None)
     for _ in range(2):
-        await queue.add("job", group=group)
+        await queue.add("job", PAYLOAD, group=group)
     assert await store.get_waiting_group_count(QUEUE, "ada") == 2
     async with working(worker):
 
@@ -93,4 +94,4 @@ async def test_a_group_has_room_for_so_many(store: AsyncStore) -> None:
             return not await store.get_waiting_group_count(QUEUE, "ada")
 
         await until(none_wait)
-        await queue.add("job", group=group)
+        await queue.add("job", PAYLOAD, group=group)

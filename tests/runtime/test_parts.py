@@ -20,6 +20,7 @@ from oqron_sql.runtime.backoff import delay_of
 from oqron_sql.runtime.deadlines import Deadlines
 from oqron_sql.runtime.stores import awaitable
 from oqron_sql.runtime.threads import ThreadCall, Threads
+from oqron_sql.testing.steps import PAYLOAD
 from tests.runtime.steps import QUEUE, SECOND, until, worker_of, working
 
 ERROR = RuntimeError("boom")
@@ -129,7 +130,7 @@ async def test_a_blocking_store_will_do(kind: str, tmp_path: Any) -> None:
         return "done"
 
     async with working(worker):
-        job = BlockingQueue(QUEUE, store).add("slow")
+        job = BlockingQueue(QUEUE, store).add("slow", PAYLOAD)
         assert await asyncio.to_thread(job.result, 10) == "done"
     found = job.get()
     assert found is not None
@@ -159,6 +160,6 @@ async def test_what_is_for_threads_is_refused_in_the_loop() -> None:
             refused.append(error)
 
     async with working(worker):
-        BlockingQueue(QUEUE, worker.store).add("job")  # type: ignore[arg-type]  # it is blocking
+        BlockingQueue(QUEUE, worker.store).add("job", PAYLOAD)  # type: ignore[arg-type]  # it is blocking
         await until(lambda: refused)
     assert "await the call itself" in str(refused[0])

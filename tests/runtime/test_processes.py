@@ -13,6 +13,7 @@ import pytest
 
 from oqron_sql import AsyncStore, JobState
 from oqron_sql.testing import StoreHarness
+from oqron_sql.testing.steps import PAYLOAD
 from tests.backends import SQLHarness
 from tests.runtime.steps import QUEUE, queue_of, until
 from tests.runtime.victim import CONCURRENCY, LEASE
@@ -109,7 +110,7 @@ async def test_a_signal_lets_it_end_in_peace(
 
 async def test_a_second_signal_hurries(store: AsyncStore, harness: StoreHarness) -> None:
     """What runs is stopped and handed back at once."""
-    await queue_of(store).add("awaited")
+    await queue_of(store).add("awaited", PAYLOAD)
     async with victim(harness, 3600) as one:
         await until(lambda: one.begun)
         one.process.terminate()

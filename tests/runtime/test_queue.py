@@ -36,6 +36,7 @@ from oqron_sql.errors import (
 )
 from oqron_sql.runtime import BlockingFlowProducer, FlowJob, FlowProducer
 from oqron_sql.testing import StoreHarness
+from oqron_sql.testing.steps import PAYLOAD
 from tests.runtime.faults import Faulty
 from tests.runtime.steps import HOUR, MINUTE, QUEUE, queue_of
 
@@ -63,7 +64,10 @@ async def test_a_job_is_what_was_asked_for(store: AsyncStore) -> None:
 @pytest.mark.parametrize("delay", [HOUR, 3600, "60 minutes", "in 1 hour"])
 async def test_a_delay_counts_from_now(store: AsyncStore, delay: Any) -> None:
     queue = queue_of(store)
-    for job in (await queue.schedule(delay, "later"), await queue.add("later", delay=delay)):
+    for job in (
+        await queue.schedule(delay, "later"),
+        await queue.add("later", PAYLOAD, delay=delay),
+    ):
         found = await job.get()
         assert found is not None
         assert found.state is DELAYED
@@ -78,7 +82,7 @@ async def test_what_cannot_be_is_refused_before_anything_is_written(store: Async
     bad: list[tuple[type[Exception], Callable[[], Any]]] = [
         (InvalidInput, lambda: queue.schedule("soon", "job")),
         (InvalidInput, lambda: queue.schedule(-1, "job")),
-        (InvalidInput, lambda: queue.add("job", attempts=0)),
+        (InvalidInput, lambda: queue.add("job", PAYLOAD, attempts=0)),
         (InvalidInput, lambda: queue.add("job", {1, 2})),
         (InvalidName, lambda: queue.add("")),
         (InvalidInput, lambda: queue.add_bulk([("good", 1), ("bad", {1, 2})])),
@@ -115,14 +119,14 @@ async def test_one_live_job_per_key_or_payload(store: AsyncStore, harness: Store
     assert (await queue.add("job", {"a": 3}, deduplication=by_hash)).id != other.id
     keyed = [await queue.add("job", n, deduplication="once") for n in range(2)]
     assert keyed[0].id == keyed[1].id
-    assert (await queue.add("job", job_id=keyed[0].id)).id == keyed[0].id
+    assert (await queue.add("job", PAYLOAD, job_id=keyed[0].id)).id == keyed[0].id
 
 
 async def test_a_full_group_is_told(store: AsyncStore) -> None:
     queue, group = queue_of(store), Group(id="ada", max_size=1)
-    await queue.add("job", group=group)
+    await queue.add("job", PAYLOAD, group=group)
     with pytest.raises(GroupFull, match="'ada' of queue 'mail' is full"):
-        await queue.add("job", group=group)
+        await queue.add("job", PAYLOAD, group=group)
     with pytest.raises(GroupFull):
         await queue.add_bulk([("job", 1), ("job", 2, JobOptions(group=group))])
     assert (await queue.counts())[WAITING] == 1
@@ -185,10 +189,10 @@ async def test_what_is_done_is_told_in_the_process(store: AsyncStore) -> None:
     def hear(event: StoreEvent) -> None:
         told.append((event.type, event.job_id))
 
-    await queue.add("job")  # of which nobody hears
+    await queue.add("job", PAYLOAD)  # of which nobody hears
     store.subscribe(QUEUE, hear)
-    job, late = await queue.add("job"), await queue.schedule(HOUR, "job")
-    double = await queue.add("job", job_id=job.id)
+    job, late = await queue.add("job", PAYLOAD), await queue.schedule(HOUR, "job")
+    double = await queue.add("job", PAYLOAD, job_id=job.id)
     await queue.promote(late.id)
     await queue.pause("job")
     await queue.resume()
@@ -211,7 +215,7 @@ async def test_what_cannot_be_told_is_done_all_the_same(
     faulty.broken = {"publish"}
     store.subscribe(QUEUE, print)
     queue = queue_of(faulty)
-    await queue.add("job")
+    await queue.add("job", PAYLOAD)
     await queue.drain()
     assert "could not tell of job:waiting" in caplog.text
 
@@ -232,7 +236,7 @@ def test_a_job_joins_the_transaction_of_its_host(tmp_path: Any) -> None:
         store.subscribe(QUEUE, lambda event: told.append(event.job_id))
         for commits in (False, True):
             with Session(engine) as session:
-                ids = [queue.add("job", session=session).id]
+                ids = [queue.add("job", PAYLOAD, session=session).id]
                 ids += [each.id for each in queue.add_bulk([("job", 1)], session=session)]
                 ids.append(queue.schedule(HOUR, "job", session=session).id)
                 children = [FlowJob(QUEUE, "child")]
@@ -251,7 +255,7 @@ async def test_an_awaited_session_is_joined_too(tmp_path: Any) -> None:
         queue, flows = Queue(QUEUE, store), FlowProducer(store)
         store.subscribe(QUEUE, lambda event: told.append(event.job_id))
         async with AsyncSession(engine) as session:
-            job = await queue.add("job", session=session)
+            job = await queue.add("job", PAYLOAD, session=session)
             flow = await flows.add(FlowJob(QUEUE, "root"), session=session)
             assert told == []
             await session.commit()
@@ -263,7 +267,7 @@ async def test_an_awaited_session_is_joined_too(tmp_path: Any) -> None:
 def test_memory_has_no_transactions_to_join() -> None:
     queue = BlockingQueue(QUEUE, MemoryStore())
     with pytest.raises(ConfigurationError, match="a MemoryStore cannot join a transaction"):
-        queue.add("job", session=object())
+        queue.add("job", PAYLOAD, session=object())
 
 
 def test_the_blocking_queue_does_all_that_the_awaited_one_does() -> None:

@@ -13,6 +13,7 @@ from oqron_sql import AsyncStore, BlockingQueue, Complete, JobState, MemoryStore
 from oqron_sql.contract import Job
 from oqron_sql.errors import JobFailed, JobNotFound
 from oqron_sql.testing import StoreHarness
+from oqron_sql.testing.steps import PAYLOAD
 from tests.runtime.faults import Faulty
 from tests.runtime.steps import HOUR, QUEUE, Gate, queue_of, until, worker_of, working
 
@@ -23,7 +24,7 @@ async def finish(store: AsyncStore, value: Any = None) -> None:
 
 
 async def test_a_job_that_ended_before_is_seen(store: AsyncStore) -> None:
-    job = await queue_of(store).add("job")
+    job = await queue_of(store).add("job", PAYLOAD)
     await finish(store, {"sum": 3})
     assert await job.result(1) == {"sum": 3}
     assert await job.result() == {"sum": 3}
@@ -31,7 +32,7 @@ async def test_a_job_that_ended_before_is_seen(store: AsyncStore) -> None:
 
 async def test_a_job_that_ends_in_between_is_seen(store: AsyncStore) -> None:
     """After the look and before anybody could be told: the event has come already."""
-    job = await queue_of(EndsMeanwhile(store)).add("job")
+    job = await queue_of(EndsMeanwhile(store)).add("job", PAYLOAD)
     started = time.monotonic()
     assert await job.result(5) == "just now"
     assert time.monotonic() - started < 0.5
@@ -51,7 +52,7 @@ async def test_a_job_that_ends_without_a_word_is_seen(
     store: AsyncStore, harness: StoreHarness
 ) -> None:
     """It was finished by another process, whose events never come here."""
-    job = await queue_of(store).add("job")
+    job = await queue_of(store).add("job", PAYLOAD)
     waiting = asyncio.create_task(job.result(10))
     await until(lambda: store.has_subscribers(QUEUE))
     await finish(await harness.another(), 42)
@@ -61,7 +62,7 @@ async def test_a_job_that_ends_without_a_word_is_seen(
 
 async def test_what_ends_badly_is_told(store: AsyncStore, harness: StoreHarness) -> None:
     queue = queue_of(store)
-    job = await queue.add("job")
+    job = await queue.add("job", PAYLOAD)
     started = time.monotonic()
     with pytest.raises(TimeoutError, match=r"of queue 'mail' did not end within 0\.05 s"):
         await job.result("50 ms")
@@ -77,7 +78,7 @@ async def test_what_ends_badly_is_told(store: AsyncStore, harness: StoreHarness)
 
 
 async def test_who_waits_may_be_cancelled(store: AsyncStore) -> None:
-    job = await queue_of(store).add("job")
+    job = await queue_of(store).add("job", PAYLOAD)
     waiting = asyncio.create_task(job.result())
     await until(lambda: store.has_subscribers(QUEUE))
     waiting.cancel()
@@ -111,7 +112,7 @@ async def test_every_change_is_observed(store: AsyncStore) -> None:
 def test_a_blocking_caller_waits_as_well() -> None:
     store = MemoryStore()
     queue = BlockingQueue(QUEUE, store)
-    job, other = queue.add("job"), queue.add("other")
+    job, other = queue.add("job", PAYLOAD), queue.add("other")
     found: list[Any] = []
 
     def wait() -> None:
@@ -127,7 +128,7 @@ def test_a_blocking_caller_waits_as_well() -> None:
     assert found[0] == "done"
     assert found[-1] is JobState.COMPLETED
     with pytest.raises(TimeoutError):
-        queue.add("job").result(0.01)
+        queue.add("job", PAYLOAD).result(0.01)
     with pytest.raises(JobNotFound):
         queue.handle("unknown").result(1)
     assert not store.has_subscribers(QUEUE)
@@ -137,7 +138,7 @@ async def test_the_queue_can_be_on_a_store_of_ones_own(store: AsyncStore) -> Non
     """It need not be one of ours: whatever has the methods will do."""
     faulty = Faulty(store)
     queue = Queue(QUEUE, faulty)
-    job = await queue.add("job")
+    job = await queue.add("job", PAYLOAD)
     await finish(store, 1)
     assert await job.result(1) == 1
     assert faulty.calls["get_job"] >= 1

@@ -17,6 +17,7 @@ from oqron_sql.errors import ConfigurationError, InvalidInput
 from oqron_sql.memory.data import MemoryData
 from oqron_sql.runtime import Scheduler
 from oqron_sql.testing import StoreHarness
+from oqron_sql.testing.steps import PAYLOAD
 from tests.runtime.steps import HOUR, QUEUE, SECOND, queue_of, until, worker_of, working
 
 
@@ -65,7 +66,7 @@ async def test_a_worker_may_leave_them_to_others(store: AsyncStore, harness: Sto
     await queue.every(HOUR, "report")
     await harness.advance(HOUR + SECOND)
     async with working(worker_of(store, schedules=False)):
-        await queue.add("other")
+        await queue.add("other", PAYLOAD)
         await until(lambda: _ended(store))
         assert (await queue.schedules.list())[0].fired == 0
     store.subscribe(QUEUE, heard.append)

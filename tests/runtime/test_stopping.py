@@ -18,6 +18,7 @@ from oqron_sql.runtime import Handlers, Stop, Worker
 from oqron_sql.runtime.floor import Floor
 from oqron_sql.runtime.notes import Notebook
 from oqron_sql.testing import StoreHarness
+from oqron_sql.testing.steps import PAYLOAD
 from tests.runtime.steps import QUEUE, Gate, ended, queue_of, until, worker_of, working
 
 WITHIN = 1.3
@@ -71,7 +72,7 @@ async def test_a_timeout_ends_a_batch(store: AsyncStore) -> None:
     async def many(contexts: Sequence[Context[Any]]) -> None:
         await asyncio.sleep(60)
 
-    first, second = await queue.add("many", timeout=0.1), await queue.add("many")
+    first, second = await queue.add("many", PAYLOAD, timeout=0.1), await queue.add("many", PAYLOAD)
     async with working(worker):
         assert (await ended(store, first.id)).failed_reason == "timed out after 0.1 s"
         found = await ended(store, second.id)
@@ -124,7 +125,7 @@ async def test_a_cancelled_handler_may_clean_up(store: AsyncStore) -> None:
         return "never"
 
     async with working(worker):
-        job = await queue.add("job")
+        job = await queue.add("job", PAYLOAD)
         await gate.entered()
         await job.cancel()
         assert (await ended(store, job.id)).failed_reason == "Job cancelled"
@@ -143,7 +144,7 @@ async def test_a_handler_that_is_done_anyway_is_done(store: AsyncStore) -> None:
         return "never"
 
     async with working(worker):
-        job = await queue.add("job")
+        job = await queue.add("job", PAYLOAD)
         await gate.entered()
         await job.cancel()
         assert await job.result(10) == "done all the same"
@@ -165,7 +166,7 @@ async def test_a_thread_may_look_for_itself(store: AsyncStore) -> None:
             raise
 
     async with working(worker):
-        job = await queue.add("job", timeout=0.1)
+        job = await queue.add("job", PAYLOAD, timeout=0.1)
         with pytest.raises(JobFailed, match="timed out"):
             await job.result(10)
     assert cleaned.is_set()
@@ -232,7 +233,7 @@ async def test_what_is_retried_waits_its_time(store: AsyncStore, harness: StoreH
 
     async with working(worker):
         backoff = Backoff(delay=timedelta(hours=1))
-        job = await queue.add("job", timeout=0.1, attempts=2, backoff=backoff)
+        job = await queue.add("job", PAYLOAD, timeout=0.1, attempts=2, backoff=backoff)
 
         async def delayed() -> bool:
             return (await queue.counts())[JobState.DELAYED] == 1

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from oqron_sql import AsyncSQLStore, AsyncStore, JobState
 from oqron_sql.testing import StoreHarness
+from oqron_sql.testing.steps import PAYLOAD
 from tests.runtime.faults import Faulty
 from tests.runtime.steps import QUEUE, queue_of, until, worker_of, working
 
@@ -92,7 +93,7 @@ async def test_a_hint_wakes(store: AsyncStore, harness: StoreHarness, own: bool)
     async with working(worker):
         await until(lambda: bell.waits)
         await asyncio.sleep(0.05)  # the first look found nothing
-        job = await other.add("job")
+        job = await other.add("job", PAYLOAD)
         later = await other.schedule(0.05, "job")
         bell.rung.set()
         assert [await job.result(10), await later.result(10)] == ["done", "done"]
@@ -108,7 +109,7 @@ async def test_a_dead_wakeup_costs_time_alone(
     worker.handler()(lambda context: "done")
     async with working(worker):
         await until(lambda: bell.waits)
-        assert await (await other.add("job")).result(10) == "done"
+        assert await (await other.add("job", PAYLOAD)).result(10) == "done"
     assert "waiting to be woken failed" in caplog.text
 
 
@@ -119,10 +120,10 @@ async def test_its_own_process_wakes_it_at_once(store: AsyncStore) -> None:
         await until(lambda: store.has_subscribers(QUEUE))
         await asyncio.sleep(0.05)  # the first look found nothing
         for _ in range(3):
-            assert await (await queue.add("job")).result(10) == "done"
+            assert await (await queue.add("job", PAYLOAD)).result(10) == "done"
         assert await (await queue.schedule(0.05, "job")).result(10) == "done"
         await queue.pause()
-        job = await queue.add("job")
+        job = await queue.add("job", PAYLOAD)
         await asyncio.sleep(0.05)
         await queue.resume()
         assert await job.result(10) == "done"
@@ -157,7 +158,7 @@ async def test_an_end_that_cannot_be_recorded_at_all_is_left_to_its_lease(
     worker.handler()(lambda context: "done")
     faulty.broken = {"finish_jobs"}
     async with working(worker):
-        job = await queue.add("job")
+        job = await queue.add("job", PAYLOAD)
         await until(lambda: "its lease will run out" in caplog.text)
         faulty.broken = set()
         found = await job.get()

@@ -18,6 +18,7 @@ from oqron_sql import AsyncSQLStore, AsyncStore, JobState, Queue
 from oqron_sql.errors import JobFailed
 from oqron_sql.runtime import watching
 from oqron_sql.testing import StoreHarness
+from oqron_sql.testing.steps import PAYLOAD
 from tests.backends import SQLHarness
 from tests.runtime.steps import QUEUE, queue_of, until, worker_of, working
 
@@ -110,7 +111,7 @@ async def test_what_another_process_ends_is_heard(
     """Progress, success and failure; by hints alone, where there are any."""
     queue = queue_of(store)
     async with elsewhere(harness) as other:
-        before = await queue.add("job")  # a worker hears who waits once it works
+        before = await queue.add("job", PAYLOAD)  # a worker hears who waits once it works
         await other.do("work", before.id)
         await other.do("release", before.id)
         if not family.startswith("maria"):
@@ -146,7 +147,7 @@ async def test_a_job_that_ended_elsewhere_a_moment_before(
     store: AsyncStore, harness: StoreHarness
 ) -> None:
     async with elsewhere(harness) as other:
-        job = await queue_of(store).add("job")
+        job = await queue_of(store).add("job", PAYLOAD)
         await other.do("work", job.id)
         await other.do("release", job.id)
         started = time.monotonic()
@@ -168,7 +169,7 @@ async def test_a_dead_notifier_costs_time_alone(
         mine = queue.handle(await other.do("add", "job"))
         assert await mine.result(10) == "done"
         await worker.close()
-        theirs = await queue.add("other")
+        theirs = await queue.add("other", PAYLOAD)
         waiting = asyncio.create_task(theirs.result(30))
         await other.do("work", theirs.id)
         await other.do("release", theirs.id)

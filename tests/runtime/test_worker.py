@@ -16,6 +16,7 @@ from oqron_sql.contract import Backoff, Complete, EventType, StoreEvent
 from oqron_sql.errors import ConfigurationError, GiveUp, InvalidInput, JobFailed
 from oqron_sql.runtime import Handlers
 from oqron_sql.testing import StoreHarness
+from oqron_sql.testing.steps import PAYLOAD
 from tests.runtime.steps import (
     QUEUE,
     Gate,
@@ -83,7 +84,7 @@ async def test_a_registry_of_its_own(store: AsyncStore) -> None:
 
 async def welcome_returns(store: AsyncStore, handlers: Handlers) -> Any:
     async with working(worker_of(store, handlers=handlers)):
-        job = await queue_of(store).add("welcome")
+        job = await queue_of(store).add("welcome", PAYLOAD)
         return await job.result(10)
 
 
@@ -158,11 +159,11 @@ async def test_a_handler_may_give_up(store: AsyncStore) -> None:
         raise SystemExit(3)
 
     async with working(worker):
-        job = await queue.add("hopeless", attempts=5)
+        job = await queue.add("hopeless", PAYLOAD, attempts=5)
         with pytest.raises(JobFailed, match="GiveUp: there is no such address"):
             await job.result(10)
         assert (await ended(store, job.id)).attempts_made == 1
-        found = await ended(store, (await queue.add("leaves")).id)
+        found = await ended(store, (await queue.add("leaves", PAYLOAD)).id)
         assert found.failed_reason == "SystemExit: 3"
 
 
@@ -235,7 +236,7 @@ async def test_progress_and_lines_are_written(store: AsyncStore) -> None:
         return context.run(context.children())
 
     async with working(worker):
-        job = await queue.add("talks")
+        job = await queue.add("talks", PAYLOAD)
 
         async def written() -> bool:
             found = await job.get()
@@ -244,7 +245,7 @@ async def test_progress_and_lines_are_written(store: AsyncStore) -> None:
         await until(written)
         gate.open()
         assert (await ended(store, job.id)).logs[-2:] == ("at 50", "the last word")
-        job = await queue.add("talks in a thread")
+        job = await queue.add("talks in a thread", PAYLOAD)
         found = await ended(store, job.id)
         assert (found.logs, found.progress) == (("from a thread",), 99.5)
         assert found.returnvalue == {}
@@ -351,14 +352,14 @@ async def test_what_is_paused_waits(store: AsyncStore) -> None:
     worker.handler()(lambda context: "done")
     await queue.pause("news")
     async with working(worker):
-        news, other = await queue.add("news"), await queue.add("other")
+        news, other = await queue.add("news", PAYLOAD), await queue.add("other")
         assert await other.result(10) == "done"
         assert (await queue.counts())[JobState.WAITING] == 1
         await queue.resume("news")
         assert await news.result(10) == "done"
         await queue.pause()
         assert await queue.paused() == ["__all__"]
-        waiting = await queue.add("other")
+        waiting = await queue.add("other", PAYLOAD)
         with pytest.raises(TimeoutError, match=r"did not end within 0\.1 s"):
             await waiting.result(0.1)
         await queue.resume()
@@ -379,7 +380,7 @@ async def test_jobs_that_are_not_to_be_kept_go(store: AsyncStore, harness: Store
         assert await gone.get() is None
         kept = [await queue.add("job", n, remove_on_complete=2) for n in range(4)]
         await until_counted(store, 2)
-        late = await queue.add("job", remove_on_complete="1 hour")
+        late = await queue.add("job", PAYLOAD, remove_on_complete="1 hour")
         await late.result(10)
         await harness.advance(timedelta(hours=1, seconds=1))
         await until_counted(store, 2)
@@ -436,7 +437,7 @@ async def test_a_worker_works_once_at_a_time(store: AsyncStore) -> None:
         async with working(worker):
             with pytest.raises(ConfigurationError, match="works already"):
                 await worker.start()
-            await (await queue_of(store).add("job")).result(10)
+            await (await queue_of(store).add("job", PAYLOAD)).result(10)
     await worker.close()
 
 
@@ -449,9 +450,9 @@ async def test_jobs_of_others_are_found_by_looking(
     worker.handler()(lambda context: "done")
     async with working(worker):
         await until(lambda: store.has_subscribers(QUEUE))
-        job = await queue_of(other).add("job")
+        job = await queue_of(other).add("job", PAYLOAD)
         assert await job.result(10) == "done"
-        later = await queue_of(other).add("job", delay=0.1)
+        later = await queue_of(other).add("job", PAYLOAD, delay=0.1)
         assert await later.result(10) == "done"
 
 
@@ -466,6 +467,6 @@ async def test_an_outcome_that_was_recorded_before_is_no_loss(
         return "by the worker"
 
     async with working(worker):
-        job = await queue.add("job")
+        job = await queue.add("job", PAYLOAD)
         assert await job.result(10) == "by hand"
     assert "lost its lease" not in caplog.text
