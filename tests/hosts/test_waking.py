@@ -12,7 +12,7 @@ import pytest
 
 from oqron_sql import Context, JobState, Worker
 from oqron_sql.testing.steps import PAYLOAD
-from tests.hosts.hosts import Host, settled
+from tests.hosts.hosts import Either, Host, Transaction, settled
 from tests.hosts.methods import QUEUE
 from tests.hosts.test_queue import Application
 from tests.runtime.steps import until
@@ -24,7 +24,7 @@ NEVER = 300
 async def test_a_worker_begins_with_the_commit(host: Host, whose: str) -> None:
     if whose != "the same store" and host.backend.server == "mariadb":
         pytest.skip("nothing tells other stores there: they look")
-    app = Application(host)
+    queue = Application(host).queue
     store = host.bare if whose == "the same store" else host.store_on(host.url)
     await settled(store.connect())
     began: asyncio.Queue[str] = asyncio.Queue()
@@ -36,15 +36,15 @@ async def test_a_worker_begins_with_the_commit(host: Host, whose: str) -> None:
 
     try:
         async with worker:
-            await app.queue.add("first", PAYLOAD)
+            await queue.add("first", PAYLOAD)
             async with asyncio.timeout(30):
                 assert await began.get() == "first"  # it listens, and is idle soon
             async with host.begin() as tx:
                 await tx.note(1)
-                await app.add(tx, "undone")
+                await add(queue, tx, "undone")
                 await tx.rollback()
                 await tx.note(2)
-                await app.add(tx, "done")
+                await add(queue, tx, "done")
                 assert began.empty()
                 await tx.commit()
             async with asyncio.timeout(30):
@@ -54,6 +54,10 @@ async def test_a_worker_begins_with_the_commit(host: Host, whose: str) -> None:
         if store is not host.bare:
             await settled(store.disconnect())
     assert host.notes() == [2]
+
+
+async def add(queue: Either, tx: Transaction, name: str) -> None:
+    await queue.add(name, PAYLOAD, session=tx.handle.target)
 
 
 async def none_is_active(host: Host) -> bool:

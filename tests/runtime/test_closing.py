@@ -155,13 +155,20 @@ async def test_outcomes_are_recorded_though_the_store_was_away(store: AsyncStore
     """While it is, nothing is lost; when it is back, what gathered is recorded."""
     faulty = Faulty(store)
     queue, worker = queue_of(store), worker_of(faulty)
-    worker.handler()(lambda context: context.data)
+    done: list[int] = []
+
+    @worker.handler()
+    async def do(context: Context[int]) -> int:
+        done.append(context.data)
+        return context.data
+
     async with worker:
         faulty.broken = {"finish_jobs", "fetch_jobs", "get_outlook"}
         jobs = await queue.add_bulk([("job", n) for n in range(20)])
         await until(lambda: faulty.failures >= 2)
         faulty.broken = {"finish_jobs"}
         await until(lambda: faulty.calls["finish_jobs"] >= 2)
+        await until(lambda: len(done) == 20)  # what has not begun would be handed back
         faulty.broken = set()
     assert [(await ended(store, job.id)).returnvalue for job in jobs] == list(range(20))
 

@@ -162,7 +162,7 @@ async def test_who_cannot_extend_stops_before_the_lease_ends(
         faulty.broken = set()
         gate.open()
         await harness.advance(MINUTE)  # its lease ends, and somebody takes it back
-        assert await job.result(10) is None
+        assert await job.result(10) == PAYLOAD
     assert (await ended(store, job.id)).lost_count == 1
 
 
