@@ -38,6 +38,11 @@ def check_priority(priority: int) -> int:
     return priority
 
 
+def ambiguous(id: str, consumer: str) -> InvalidInput:
+    """Return the error of who asks for a claim without its broker, and has one in several."""
+    return InvalidInput("broker", None, f"name one: {consumer!r} claimed {str(id)!r} in several")
+
+
 def check_messages(messages: Sequence[Message]) -> list[Message]:
     """Return `messages` in order, of equal ids the last.
 

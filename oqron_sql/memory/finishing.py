@@ -9,6 +9,7 @@ from typing import Any, assert_never
 from oqron_sql.contract import codec
 from oqron_sql.contract.checks import check_duration, check_list, check_own_queue
 from oqron_sql.contract.model import (
+    FINISHED,
     AttemptRecord,
     Complete,
     Fail,
@@ -22,7 +23,7 @@ from oqron_sql.contract.model import (
 from oqron_sql.memory import metering, retention
 from oqron_sql.memory.changing import change
 from oqron_sql.memory.data import Record
-from oqron_sql.memory.holding import is_held
+from oqron_sql.memory.holding import find_leased, is_held
 from oqron_sql.memory.operation import Operation
 from oqron_sql.memory.parents import tell_parent
 
@@ -32,16 +33,28 @@ Apply = Callable[[Operation, Record], None]
 def finish_jobs(op: Operation, queue: str, outcomes: Sequence[Outcome]) -> list[Settled]:
     """Record how leased jobs ended; a stale lease changes nothing and is told."""
     prepared = [_prepare(op, queue, outcome) for outcome in check_list("outcomes", outcomes)]
-    return [_settle(op, queue, o, apply) for o, apply in zip(outcomes, prepared, strict=True)]
+    ended: list[Record] = []
+    settled = [
+        _settle(op, queue, outcome, apply, ended)
+        for outcome, apply in zip(outcomes, prepared, strict=True)
+    ]
+    for record in ended:  # at last, so that an outcome that is told twice is answered twice
+        if op.find(queue, record.job.id) is record:
+            retention.keep(op, record)
+    return settled
 
 
-def _settle(op: Operation, queue: str, outcome: Outcome, apply: Apply) -> Settled:
+def _settle(
+    op: Operation, queue: str, outcome: Outcome, apply: Apply, ended: list[Record]
+) -> Settled:
     job = outcome.job
-    record = op.find(queue, job.id)
+    record = find_leased(op, queue, job)
     if record is None:
         return Settled(job.id, job.lease, None)
     if is_held(record, job.lease):
         apply(op, record)
+        if record.job.state in FINISHED:
+            ended.append(record)
     elif record.job.lease != job.lease or not _was_applied(record.job, outcome):
         return Settled(job.id, job.lease, None)
     return Settled(job.id, job.lease, record.job.state)
@@ -94,7 +107,6 @@ def _complete(op: Operation, record: Record, returnvalue: str) -> None:
     )
     metering.note_end(op, record)
     tell_parent(op, record)
-    retention.keep(op, record)
 
 
 class _Failure:
@@ -108,7 +120,6 @@ class _Failure:
         self._note(op, record, state=JobState.FAILED, failed_at=op.now, delay_until=None)
         metering.note_end(op, record)
         tell_parent(op, record, self.reason)
-        retention.keep(op, record)
 
     def retry(self, op: Operation, record: Record, due: datetime | None) -> None:
         state = JobState.WAITING if due is None else JobState.DELAYED

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+from oqron_sql.contract.model import Job
 from oqron_sql.errors import LeaseLost
 from oqron_sql.memory.data import Record
+from oqron_sql.memory.operation import Operation
+
+
+def find_leased(op: Operation, queue: str, job: Job) -> Record | None:
+    """Return the job that was leased, or None: the id may have been removed and saved anew."""
+    record = op.find(queue, job.id)
+    return record if record is not None and record.seq == job.seq else None
 
 
 def is_held(record: Record, lease: int) -> bool:

@@ -19,7 +19,7 @@ from oqron_sql.contract.options import ANY, FetchOptions, RateLimit
 from oqron_sql.memory import records, turns
 from oqron_sql.memory.changing import NO_LOCK, change
 from oqron_sql.memory.data import QueueData, Record
-from oqron_sql.memory.holding import demand_lease, is_held
+from oqron_sql.memory.holding import demand_lease, find_leased, is_held
 from oqron_sql.memory.operation import Operation
 
 
@@ -110,14 +110,14 @@ def _choose(queue: QueueData, n: int, opts: FetchOptions) -> Iterator[Record]:
 
 
 def _extend(op: Operation, queue: str, job: Job, until: datetime) -> Extension:
-    record = op.find(queue, job.id)
+    record = find_leased(op, queue, job)
     if record is not None and is_held(record, job.lease):
         record.job.lock_until = until
     return _state_of(op, queue, job)
 
 
 def _state_of(op: Operation, queue: str, job: Job) -> Extension:
-    record = op.find(queue, job.id)
+    record = find_leased(op, queue, job)
     if record is None or not is_held(record, job.lease):
         return Extension(job.id, job.lease, None)
     return Extension(job.id, job.lease, record.job.lock_until, record.job.cancelled_at is not None)

@@ -20,16 +20,30 @@ DRAINED = (JobState.WAITING, JobState.DELAYED, JobState.WAITING_CHILDREN)
 def clean(
     op: Operation, queue: str, state: JobState, grace: timedelta, *, limit: int | None = None
 ) -> int:
-    """Delete jobs in a state that are older than `grace`, the oldest first."""
+    """Delete jobs in a state that are older than `grace`, the oldest first, until none is left."""
     check_duration("grace", grace)
     state = check_state("state", state)
+    if limit is not None:
+        check_count("limit", limit)
+    total = 0
+    while limit is None or total < limit:
+        gone = _clean_step(op, queue, state, grace, None if limit is None else limit - total)
+        if not gone:  # it may have been the last one that a parent waited for
+            break
+        total += gone
+    return total
+
+
+def _clean_step(
+    op: Operation, queue: str, state: JobState, grace: timedelta, limit: int | None
+) -> int:
     old = [
         (since, record.seq, record)
         for record in op.queue(queue).states[state].values()
         if (since := _since(record.job)) is not None and op.now - since > grace
     ]
     if limit is not None:
-        old = heapq.nsmallest(check_count("limit", limit), old)
+        old = heapq.nsmallest(limit, old)
     return remove_all(op, [record for _, _, record in old])
 
 

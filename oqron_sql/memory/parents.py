@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from oqron_sql.contract import codec
 from oqron_sql.contract.model import JobState
+from oqron_sql.memory import metering
 from oqron_sql.memory.changing import NO_LOCK, change, delete
 from oqron_sql.memory.data import Record
 from oqron_sql.memory.operation import Operation
@@ -35,6 +36,7 @@ def fail_parent(op: Operation, parent: Record, reason: str) -> bool:
         return False
     text = codec.clean_text(f"Child failed: {reason}")
     change(op, parent, state=JobState.FAILED, failed_reason=text, failed_at=op.now, **NO_LOCK)
+    metering.note_end(op, parent)
     return True
 
 

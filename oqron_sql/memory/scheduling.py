@@ -8,17 +8,15 @@ from datetime import datetime
 
 from oqron_sql.contract import codec
 from oqron_sql.contract import schedules as series
-from oqron_sql.contract.checks import check_count, check_name, check_names
+from oqron_sql.contract.checks import check_count, check_name, check_names, check_own_queue
 from oqron_sql.contract.schedules import Fired, Schedule
-from oqron_sql.errors import InvalidInput
 from oqron_sql.memory import changing, records
 from oqron_sql.memory.operation import Operation
 
 
 def put_schedule(op: Operation, queue: str, schedule: Schedule) -> Schedule:
     """Begin a series, or let the one with this key go on as told."""
-    if schedule.queue_name != queue:
-        raise InvalidInput("queue", queue, f"must be the schedule's own, {schedule.queue_name!r}")
+    check_own_queue(queue, schedule.queue_name)
     given = dataclasses.replace(schedule, data=codec.dumps(schedule.data, op.max_payload))
     kept = op.open_queue(queue).schedules
     known = kept.get(schedule.key)

@@ -19,9 +19,9 @@ from sqlalchemy import (
 )
 
 from oqron_sql.contract.adapters import Message
-from oqron_sql.contract.asking import check_priority, check_ttl, token_of
+from oqron_sql.contract.asking import ambiguous, check_priority, check_ttl, token_of
 from oqron_sql.contract.checks import check_duration, check_name, check_names
-from oqron_sql.errors import ClaimLost, InvalidInput
+from oqron_sql.errors import ClaimLost
 from oqron_sql.queries.claiming import HANDED_BACK, IN_TURN
 from oqron_sql.queries.publishing import is_held, publish_anew, tell
 from oqron_sql.queries.tx import Tx
@@ -97,7 +97,7 @@ def extend_lock(tx: Tx, id: str, consumer: str, ttl: timedelta, broker: str | No
     if broker is None:
         brokers = tx.conn.scalars(select(messages.c.broker).where(*mine)).all()
         if len(brokers) > 1:
-            raise InvalidInput("broker", None, f"{consumer!r} claimed this id in several; name one")
+            raise ambiguous(id, consumer)
         mine.append(messages.c.broker.in_(brokers))
     else:
         mine.append(messages.c.broker == check_name("broker", broker))

@@ -106,10 +106,12 @@ def save_rows(tx: Tx, rows: list[tuple[dict[str, Any], Job]]) -> list[str]:
 
 def _save_chunk(tx: Tx, chunk: list[tuple[dict[str, Any], Job]]) -> list[str]:
     jobs = tx.tables.jobs
-    if any(_special(row) for row, _ in chunk):
-        return [_save(tx, row, job) for row, job in chunk]
     rows = [row for row, _ in chunk]
     present, first = set().union(*rows), rows[0]
+    if any(map(_special, rows)) or ("dedup_slot" in present and _repeat(rows)):
+        return [_save(tx, row, job) for row, job in chunk]
+    if "dedup_slot" in present:
+        _free_over(tx, rows)
     timed = tuple(name for name in present if type(first.get(name)) is timedelta)
     same = {name: first[name] for name in _OFTEN_THE_SAME if len({r[name] for r in rows}) == 1}
     names = tuple(c.name for c in jobs.columns if c.name in present - same.keys() - set(timed))
@@ -117,7 +119,7 @@ def _save_chunk(tx: Tx, chunk: list[tuple[dict[str, Any], Job]]) -> list[str]:
     inserted = tx.dialect.insert_many(tx, jobs, names, values, timed=timed, same=same)
     for key in sorted({(r["queue_name"], r["group_id"]) for r in rows if "group_id" in r}):
         know_group(tx, *key)
-    if inserted == len(rows) or all("dedup_slot" not in row for row in rows):
+    if inserted == len(rows) or "dedup_slot" not in present:
         return [row["id"] for row in rows]
     return _stand_ins(tx, chunk)
 
@@ -130,6 +132,22 @@ def _values(
     missing = {name: _ZERO.get(name) for name in names}
     full = len(present)
     return [pick(row if len(row) == full else {**missing, **row}) for row in rows]
+
+
+def _free_over(tx: Tx, rows: list[dict[str, Any]]) -> None:
+    """Take the keys of `rows` from jobs that have held them for their time.
+
+    Else a row would be inserted after those behind it, when its key is found to be free.
+    """
+    jobs = tx.tables.jobs
+    keys: dict[str, list[str]] = {}
+    for row in rows:
+        if "dedup_slot" in row:
+            keys.setdefault(row["queue_name"], []).append(row["dedup_slot"])
+    for queue, held in keys.items():
+        over = jobs.c.dedup_slot.in_(held), jobs.c.dedup_until < tx.now()
+        freeing = update(jobs).where(jobs.c.queue_name == queue, *over)
+        tx.conn.execute(freeing.values(dedup_slot=null()))
 
 
 def _stand_ins(tx: Tx, chunk: list[tuple[dict[str, Any], Job]]) -> list[str]:
@@ -213,6 +231,11 @@ def _plain(row: dict[str, Any]) -> bool:
 
 def _special(row: dict[str, Any]) -> bool:
     return "entries" in row or row["state"] in FINISHED
+
+
+def _repeat(rows: list[dict[str, Any]]) -> bool:
+    """Whether an id comes twice: one may be saved, while another job stands for the other."""
+    return len({(row["queue_name"], row["id"]) for row in rows}) < len(rows)
 
 
 def _chunks(

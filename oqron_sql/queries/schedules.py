@@ -17,7 +17,7 @@ from sqlalchemy import ColumnElement, Row, Select, and_, delete, select, update
 
 from oqron_sql.contract import codec
 from oqron_sql.contract import schedules as series
-from oqron_sql.contract.checks import check_count, check_name, check_names
+from oqron_sql.contract.checks import check_count, check_name, check_names, check_own_queue
 from oqron_sql.contract.model import Job
 from oqron_sql.contract.options import Repeat
 from oqron_sql.contract.schedules import Fired, Schedule
@@ -33,8 +33,7 @@ _MICROSECOND = timedelta(microseconds=1)
 
 def put_schedule(tx: Tx, queue: str, schedule: Schedule) -> Schedule:
     """Begin a series, or let the one with this key go on as told."""
-    if schedule.queue_name != queue:
-        raise InvalidInput("queue_name", schedule.queue_name, f"must be {queue!r}, the queue given")
+    check_own_queue(queue, schedule.queue_name)
     data = codec.dumps(schedule.data, tx.settings.max_payload)
     schedule = dataclasses.replace(schedule, data=codec.loads(data))
     tx.begin()
@@ -96,12 +95,19 @@ def fire_schedules(tx: Tx, queue: str, *, limit: int = 100) -> list[Fired]:
     check_name("queue", queue)
     check_count("limit", limit, least=1)
     tx.begin()
-    rows = tx.conn.execute(tx.dialect.lock_rows(due(tx, queue).limit(limit))).all()
     fired: list[tuple[str, datetime, Job]] = []
-    for row in rows:
-        if len(fired) == limit:
+    stuck = 0
+    while room := limit - len(fired):
+        wanted = due(tx, queue).offset(stuck).limit(room)
+        rows = tx.conn.execute(tx.dialect.lock_rows(wanted)).all()
+        for row in rows:
+            turned = _turn(tx, row, limit - len(fired)) if len(fired) < limit else []
+            if turned is None:
+                stuck += 1
+            else:
+                fired += turned
+        if len(rows) < room:
             break
-        fired += _turn(tx, row, limit - len(fired))
     # What a schedule carries was measured when it was put, perhaps by a store with another limit.
     saved = [(row_of(queue, job, codec.UNLIMITED), job) for _, _, job in fired]
     ids = save_rows(tx, saved)
@@ -126,8 +132,8 @@ def upcoming(tx: Tx, queue: str) -> Select[Any]:
     return select(table.c.next_slot).where(mine).order_by(table.c.next_slot)
 
 
-def _turn(tx: Tx, row: Row[Any], room: int) -> list[tuple[str, datetime, Job]]:
-    """Move a series on; return the jobs to save, none if somebody else was faster."""
+def _turn(tx: Tx, row: Row[Any], room: int) -> list[tuple[str, datetime, Job]] | None:
+    """Move a series on; return the jobs to save, None if it stays where it is."""
     try:
         known = _read(row)
         slots, done = series.turned(known, row.now, room)
@@ -135,9 +141,9 @@ def _turn(tx: Tx, row: Row[Any], room: int) -> list[tuple[str, datetime, Job]]:
     except InvalidInput as error:  # of a newer version, or a zone that is not known here
         where = (row.schedule_key, row.queue_name)
         logger.error("schedule %r of %r cannot be fired: %s", *where, error)
-        return []
+        return None
     moved = {name: value for name, value in _row(done).items() if name in _MOVING}
-    return jobs if _write(tx, known, moved) else []
+    return jobs if _write(tx, known, moved) else None  # somebody else was faster
 
 
 def _change(tx: Tx, queue: str, key: str, change: Callable[[Schedule], Schedule]) -> bool:

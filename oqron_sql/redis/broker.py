@@ -18,6 +18,7 @@ from oqron_sql.contract.adapters import (
     Strategy,
 )
 from oqron_sql.contract.asking import (
+    ambiguous,
     check_handler,
     check_messages,
     check_priority,
@@ -26,7 +27,7 @@ from oqron_sql.contract.asking import (
 )
 from oqron_sql.contract.async_store import Later
 from oqron_sql.contract.checks import check_count, check_duration, check_name, check_names
-from oqron_sql.errors import ClaimLost, InvalidInput
+from oqron_sql.errors import ClaimLost
 from oqron_sql.redis import keys
 from oqron_sql.redis.claiming import Claiming
 from oqron_sql.redis.connection import RedisConnection
@@ -119,7 +120,7 @@ class AsyncRedisBroker:
         span = keys.from_now("ttl", check_ttl(ttl))
         held = self._desk(broker).queue if broker is not None else await self._held(id, consumer)
         if not await held.extend(id, consumer, span):
-            raise ClaimLost(held.name, id, consumer)
+            raise ClaimLost(broker, id, consumer)
 
     async def ack(self, broker: str, id: str) -> bool:
         """Take the id out, whatever its state; whether there was one."""
@@ -212,7 +213,7 @@ class AsyncRedisBroker:
         return desk
 
     async def _held(self, id: str, consumer: str) -> Queue:
-        """Return the one queue of all where the consumer claimed the id."""
+        """Return the one queue of all where the consumer has that claim of the id."""
         found = await self._connection.command("SMEMBERS", self._brokers)
         # Those that we claimed of too: a server that lost its data knows of none.
         names = {*map(keys.text, found), *self._desks}
@@ -222,8 +223,7 @@ class AsyncRedisBroker:
         if not where:
             raise ClaimLost(None, id, consumer)
         if len(where) > 1:
-            several = ", ".join(sorted(repr(queue.name) for queue in where))
-            raise InvalidInput("broker", None, f"is needed: {consumer!r} claimed it in {several}")
+            raise ambiguous(id, consumer)
         return where[0]
 
 

@@ -96,8 +96,8 @@ class Queue:
         return bool(await self._run(EXTEND, *given))
 
     async def is_held_by(self, id: str, consumer: str) -> bool:
-        """Whether the consumer holds a claim of the id."""
-        return bool(await self._run(HELD, id, consumer))
+        """Whether the consumer holds a claim of the id, if `id` is a claim, that one."""
+        return bool(await self._run(HELD, id, consumer, token_of(id) or ""))
 
     async def pause(self) -> None:
         """Let nothing be claimed."""

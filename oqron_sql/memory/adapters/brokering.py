@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from oqron_sql.contract.adapters import BrokerCounts, Claim, Message, Strategy
 from oqron_sql.contract.asking import (
+    ambiguous,
     check_messages,
     check_priority,
     check_strategy,
@@ -15,7 +16,7 @@ from oqron_sql.contract.asking import (
 )
 from oqron_sql.contract.checks import check_count, check_duration, check_names
 from oqron_sql.contract.ids import new_id
-from oqron_sql.errors import ClaimLost, InvalidInput
+from oqron_sql.errors import ClaimLost
 from oqron_sql.memory.adapters.queues import Item, MemoryQueues, QueueOfIds, State
 from oqron_sql.memory.adapters.shell import Call
 
@@ -108,7 +109,7 @@ def extend_lock(
     if not held:
         raise ClaimLost(broker, id, consumer)
     if len(held) > 1:
-        raise InvalidInput("broker", broker, f"say which: {consumer!r} claimed {id!r} in several")
+        raise ambiguous(id, consumer)
     item = held[0].items[id]
     item.deadline = deadline
     held[0].move(item, State.CLAIMED)

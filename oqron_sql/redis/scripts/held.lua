@@ -1,3 +1,6 @@
--- ARGV[4...]: id, consumer. Returns whether that consumer holds a claim of it.
+-- ARGV[4...]: id, consumer, token or ''. Returns whether that consumer holds (that) claim of it.
 local record = read(ARGV[4])
-return record and is_claimed(record) and record.consumer == ARGV[5] and 1 or 0
+if not record or not is_claimed(record) or record.consumer ~= ARGV[5] then
+  return 0
+end
+return (ARGV[6] == '' or record.token == ARGV[6]) and 1 or 0

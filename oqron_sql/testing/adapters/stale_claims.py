@@ -6,7 +6,7 @@ import pytest
 
 from oqron_sql.contract.adapters import BrokerCounts, Strategy
 from oqron_sql.contract.async_adapters import AsyncBroker
-from oqron_sql.errors import ClaimLost
+from oqron_sql.errors import ClaimLost, InvalidInput
 from oqron_sql.testing.adapter_harness import AdapterHarness, needs
 from oqron_sql.testing.adapters.steps import (
     BROKER,
@@ -74,6 +74,27 @@ async def test_a_stale_claim_changes_nothing(broker: AsyncBroker, harness: Adapt
     assert await broker.ack(BROKER, held) is True
     assert await broker.ack(BROKER, stale) is False
     assert await broker.nack(BROKER, stale) is False
+
+
+@needs("movable_clock")
+async def test_without_a_broker_a_claim_tells_which(
+    broker: AsyncBroker, harness: AdapterHarness
+) -> None:
+    """A lost one is lost, wherever the consumer has the id now; the id alone does not tell."""
+    await publish(broker, "a")
+    stale = await take(broker, ttl=MINUTE)
+    await harness.advance(HOUR)
+    held = await take(broker)
+    with pytest.raises(ClaimLost) as lost:
+        await broker.extend_lock(stale, ME, HOUR)
+    assert (lost.value.broker, lost.value.message_id) == (None, "a")
+    await broker.publish("another", "a")
+    (there,) = await broker.claim("another", ME, 1, HOUR)
+    for each in (held, there):
+        await broker.extend_lock(each, ME, HOUR)
+    with pytest.raises(InvalidInput, match="in several") as refused:
+        await broker.extend_lock("a", ME, HOUR)
+    assert (refused.value.field, refused.value.value) == ("broker", None)
 
 
 @needs("movable_clock")

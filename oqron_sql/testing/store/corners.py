@@ -7,7 +7,8 @@ import dataclasses
 import pytest
 
 from oqron_sql.contract import AsyncStore, Complete, Fail, JobState, Release, Retry
-from oqron_sql.contract.options import Deduplication, Group
+from oqron_sql.contract.options import Deduplication, Group, Repeat
+from oqron_sql.contract.schedules import Schedule
 from oqron_sql.errors import GroupFull, InvalidInput, LeaseLost
 from oqron_sql.testing.harness import StoreHarness, requires
 from oqron_sql.testing.steps import (
@@ -29,6 +30,8 @@ from oqron_sql.testing.steps import (
     with_parent,
 )
 
+DAILY = Repeat(cron="@daily")
+
 
 async def test_arguments_are_checked_when_there_is_nothing_to_do(store: AsyncStore) -> None:
     with pytest.raises(InvalidInput, match="grace"):
@@ -39,13 +42,14 @@ async def test_arguments_are_checked_when_there_is_nothing_to_do(store: AsyncSto
     assert await store.clean(QUEUE, JobState.FAILED, SECOND, limit=0) == 0
 
 
-async def test_leases_of_another_queue_are_refused(store: AsyncStore) -> None:
+async def test_what_is_of_another_queue_is_refused(store: AsyncStore) -> None:
     held = await leased(store)
     for refused in (
         store.extend_locks("other", [held], MINUTE),
         store.check_locks("other", [held]),
         store.finish_jobs("other", [Complete(held)]),
         store.save_job("other", held),
+        store.put_schedule("other", Schedule(queue_name=QUEUE, key="k", name="n", repeat=DAILY)),
     ):
         with pytest.raises(InvalidInput) as caught:
             await refused
@@ -94,6 +98,29 @@ async def test_a_revived_job_takes_a_key_whose_time_is_over(
     assert found.id == first.id
 
 
+@requires("movable_clock")
+async def test_a_key_whose_time_is_over_costs_nobody_his_place(
+    store: AsyncStore, harness: StoreHarness
+) -> None:
+    once = Deduplication(key="k", ttl=SECOND)
+    old = await leased(store, deduplication=once)
+    await harness.advance(MINUTE)
+    jobs = [job("a"), job("b", deduplication=once), job("c")]
+    await store.save_bulk(QUEUE, jobs)
+    assert await take_names(store, 3) == ["a", "b", "c"]
+    found = await store.find_by_deduplication_key(QUEUE, "k")
+    assert found is not None
+    assert found.id == jobs[1].id != old.id
+
+
+async def test_of_one_id_twice_in_a_bulk_each_is_answered_by_itself(store: AsyncStore) -> None:
+    (holder,) = await save_new(store, "holder", deduplication=Deduplication(key="k"))
+    keyed = job("keyed", deduplication=Deduplication(key="k"))
+    plain = dataclasses.replace(job("plain"), id=keyed.id)
+    assert await store.save_bulk(QUEUE, [keyed, plain]) == [holder.id, plain.id]
+    assert (await read(store, plain)).name == "plain"
+
+
 async def test_a_job_saved_as_ended_is_saved_whoever_has_its_key(store: AsyncStore) -> None:
     key = Deduplication(key="k")
     await save_new(store, "live", deduplication=key)
@@ -101,6 +128,20 @@ async def test_a_job_saved_as_ended_is_saved_whoever_has_its_key(store: AsyncSto
         job("ended", deduplication=key), state=JobState.COMPLETED, deduplication_key="k"
     )
     assert await save(store, ended) == [ended.id]
+
+
+@requires("movable_clock")
+async def test_a_parent_that_waits_because_of_a_cleaning_is_cleaned(
+    store: AsyncStore, harness: StoreHarness
+) -> None:
+    """For a cleaning goes on until nothing is left to be cleaned."""
+    for limits, counts in (((1, None), (1, 1)), ((None,), (2,))):
+        await store.save_flow(with_parent(job("parent"), job("child")))
+        await harness.advance(MINUTE)
+        cleaned = [
+            await store.clean(QUEUE, JobState.WAITING, SECOND, limit=limit) for limit in limits
+        ]
+        assert tuple(cleaned) == counts
 
 
 async def test_an_unknown_child_is_not_counted(store: AsyncStore) -> None:
@@ -179,6 +220,21 @@ async def test_a_key_is_held_for_the_time_it_was_saved_with(store: AsyncStore) -
     opts = dataclasses.replace(made.opts, deduplication=Deduplication(key="k", ttl=SECOND))
     await store.update_job(QUEUE, made.id, {"opts": opts})
     assert await store.find_by_deduplication_key(QUEUE, "k") is not None
+
+
+@requires("movable_clock")
+async def test_a_parent_that_ran_once_and_fails_for_its_child_is_counted(
+    store: AsyncStore, harness: StoreHarness
+) -> None:
+    (parent,) = await save_new(store, "parent")
+    await take(store, lock=SECOND)
+    await harness.advance(MINUTE)
+    await store.recover_lost(QUEUE)
+    assert await store.fail_parent_on_child_failure(QUEUE, parent.id, "boom")
+    failed_at = (await read(store, parent)).failed_at
+    assert failed_at is not None
+    (total, _) = await store.get_metrics(QUEUE, "hour", failed_at - HOUR, failed_at + HOUR)
+    assert total.failed_count == 1
 
 
 async def test_a_queue_may_have_no_activity_that_is_known(store: AsyncStore) -> None:

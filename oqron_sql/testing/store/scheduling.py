@@ -128,6 +128,17 @@ async def test_no_schedule_of_that_key(store: AsyncStore) -> None:
         assert await store.fire_schedules(queue) == []
 
 
+@requires("movable_clock")
+async def test_a_series_of_which_nothing_is_made_up_for_holds_up_nobody(
+    store: AsyncStore, harness: StoreHarness
+) -> None:
+    await put(store, "missed", repeat=Repeat(every=5 * MINUTE), catchup="none")
+    await harness.advance(MINUTE)
+    await put(store, "due", repeat=Repeat(every=5 * MINUTE))
+    await harness.advance(8 * MINUTE)
+    assert [each.key for each in await store.fire_schedules(QUEUE, limit=1)] == ["due"]
+
+
 async def test_what_is_put_is_checked_first(store: AsyncStore) -> None:
     with pytest.raises(InvalidInput):
         await store.put_schedule("another", schedule())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -145,6 +146,30 @@ async def test_a_lease_that_was_taken_back_ends_nothing(
         assert (await finish(store, outcome)).lost
     assert await contents(store) == before
     assert new.lease == old.lease + 1
+
+
+async def test_the_lease_of_a_removed_job_ends_nothing_though_its_id_lives_again(
+    store: AsyncStore,
+) -> None:
+    old = await leased(store)
+    await store.remove_job(QUEUE, old.id)
+    anew = dataclasses.replace(job("anew"), id=old.id)
+    await store.save_job(QUEUE, anew)
+    new = await take(store)
+    assert (new.id, new.lease) == (old.id, old.lease)
+    before = await contents(store)
+    assert (await finish(store, Complete(old))).lost
+    assert [each.lost for each in await store.extend_locks(QUEUE, [old], HOUR)] == [True]
+    assert [each.lost for each in await store.check_locks(QUEUE, [old])] == [True]
+    assert await contents(store) == before
+    assert not (await finish(store, Complete(new))).lost
+
+
+async def test_an_end_that_is_told_twice_at_once_is_answered_twice(store: AsyncStore) -> None:
+    """Also of a job that is not kept."""
+    held = await leased(store, remove_on_complete=True)
+    told = await store.finish_jobs(QUEUE, [Complete(held, 1), Fail(held, "no"), Complete(held, 1)])
+    assert [each.state for each in told] == [JobState.COMPLETED, None, JobState.COMPLETED]
 
 
 async def test_without_a_lease_anybody_may(store: AsyncStore) -> None:
