@@ -82,7 +82,7 @@ def faults(session: nox.Session) -> None:
 
 @nox.session
 def model(session: nox.Session) -> None:
-    """Every store answers as memory does, for OQRON_STEPS steps per backend."""
+    """Every store and adapter answers as memory does, for OQRON_STEPS calls on each backend."""
     install(session)
     steps = {"OQRON_STEPS": os.environ.get("OQRON_STEPS", "20000")}
     session.run("pytest", "-rP", "--timeout", "0", "tests/model", *session.posargs, env=steps)

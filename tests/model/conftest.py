@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from tests.backends import BACKENDS
 
-MODELLED = ("sqlite", "pg-psycopg-blocking", "pg-asyncpg", "maria-pymysql")
+BY_DEFAULT = ("sqlite", "pg-psycopg-blocking", "maria-pymysql")
+AT_LENGTH = (*BY_DEFAULT, "pg-asyncpg")  # with OQRON_STEPS
+SQL = tuple(name for name, backend in BACKENDS.items() if not backend.in_memory)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "modelled" in metafunc.fixturenames:
-        asked = metafunc.config.getoption("backend") or MODELLED
-        chosen = [name for name in asked if name in BACKENDS and not BACKENDS[name].in_memory]
-        metafunc.parametrize("modelled", chosen)
+    default = AT_LENGTH if "OQRON_STEPS" in os.environ else BY_DEFAULT
+    for fixture, others in (("modelled", ()), ("adapter_modelled", ("redis",))):
+        if fixture in metafunc.fixturenames:
+            asked = metafunc.config.getoption("backend") or (*default, *others)
+            chosen = [name for name in asked if name in (*SQL, *others)]
+            metafunc.parametrize(fixture, chosen)

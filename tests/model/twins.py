@@ -1,4 +1,4 @@
-"""Two stores that are driven with the same calls, and how what they answer is compared.
+"""Two that are driven with the same calls, and how what they answer is compared.
 
 The clock moves by a `TICK` before every call, and every span that is asked for ends between two
 ticks. So it is of no consequence that the two read their clocks a moment apart, or keep them in
@@ -10,15 +10,21 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import enum
+import inspect
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar, Generic, TypeVar
 
-from oqron_sql import AsyncStore, MemoryStore, SQLStore
 from oqron_sql.contract import Clock, Job, MetricsBucket, Outlook, StoreEvent
+from oqron_sql.contract.adapters import Claim
 from oqron_sql.errors import OqronError
+from tests.model.choosing import Choices
 
+C = TypeVar("C", bound=Choices)
+M = TypeVar("M", bound=Callable[..., None])
+
+MISSING = "nothing"
 TICK = timedelta(minutes=2)
 HALF = TICK / 2
 START = datetime(2032, 2, 28, 23, 0, tzinfo=UTC)  # so that hours, days and a leap day go by
@@ -58,17 +64,16 @@ class TooSlow(Exception):
     """The machine was so busy that an instant may have fallen into another half tick."""
 
 
-class Twins:
-    """The memory store and another one, which are told the same."""
+class Unlike(AssertionError):
+    """The two did not answer alike."""
 
-    def __init__(
-        self,
-        reference: MemoryStore,
-        store: AsyncStore | SQLStore,
-        clock: Clock,
-        loop: asyncio.Runner,
-    ) -> None:
+
+class Twins:
+    """A reference in memory and another one, which are told the same."""
+
+    def __init__(self, reference: Any, store: Any, clock: Clock, loop: asyncio.Runner) -> None:
         self.reference, self.store, self.clock = reference, store, clock
+        self.told: list[str] | None = None  # the calls, if somebody wants to read them
         self._loop = loop
         self._events: tuple[list[StoreEvent], list[StoreEvent]] = ([], [])
         clock.offset = START - datetime.now(UTC) + timedelta(seconds=1)
@@ -85,45 +90,95 @@ class Twins:
         self.reference.subscribe(queue, self._events[0].append)
         self.store.subscribe(queue, self._events[1].append)
 
-    def call(self, method: str, /, *args: Any, in_any_order: bool = False, **kwargs: Any) -> Both:
+    def call(
+        self,
+        method: str,
+        /,
+        *args: Any,
+        in_any_order: bool = False,
+        by: Callable[[Any], Any] | None = None,
+        **kwargs: Any,
+    ) -> Both:
         """Call a method of both and return what each returned, None for an error.
 
-        Lists are compared `in_any_order` where equal instants leave it open.
+        What they answer is compared `by` a function of it; lists are compared `in_any_order` where
+        equal instants leave it open.
 
         Raises:
-            AssertionError: they did not answer alike.
+            Unlike: they did not answer alike.
         """
         self.clock.advance(TICK)
-        expected = _answer_of(self.reference, method, *_side("reference", args, kwargs))
-        found = self._ask(method, *_side("store", args, kwargs))
+        if self.told is not None:
+            self.told.append(f"{self.now:%d %H:%M} {method}{shown(args, kwargs)}")
+        expected = self._answer(self.reference, method, *_side("reference", args, kwargs))
+        found = self._answer(self.store, method, *_side("store", args, kwargs))
         if datetime.now(UTC) - self._begun > MAX_WALL:
             raise TooSlow
-        answers = [normal(each) for each in (expected, found)]
+        answers = [(by or normal)(each) for each in (expected, found)]
         if in_any_order and isinstance(expected, list) and isinstance(found, list):
             answers = [sorted(items, key=repr) for _, items in answers]
-        assert answers[1] == answers[0], f"{method}: the store answers otherwise"
+        if answers[1] != answers[0]:
+            raise Unlike(f"{method}: {unlike(*answers)}")
         told, heard = (normal(events) for events in self._events)
-        assert heard == told, f"{method}: the store tells other events"
+        if heard != told:
+            raise Unlike(f"events of {method}: {unlike(told, heard)}")
         for events in self._events:
             events.clear()
         return Both(*(None if isinstance(each, Raised) else each for each in (expected, found)))
 
-    def _ask(self, method: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
-        if isinstance(self.store, SQLStore):
-            return _answer_of(self.store, method, args, kwargs)
+    def _answer(self, asked: Any, method: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
         try:
-            return self._loop.run(getattr(self.store, method)(*args, **kwargs))
+            answer = getattr(asked, method)(*args, **kwargs)
+            return self._loop.run(answer) if inspect.iscoroutine(answer) else answer
         except OqronError as error:
-            return _raised(error)
+            facts = {n: str(v) if isinstance(v, Claim) else v for n, v in vars(error).items()}
+            return Raised(type(error), str(error), facts)
 
 
-def _answer_of(
-    store: MemoryStore | SQLStore, method: str, args: list[Any], kwargs: dict[str, Any]
-) -> Any:
-    try:
-        return getattr(store, method)(*args, **kwargs)
-    except OqronError as error:
-        return _raised(error)
+class Steps(Generic[C]):
+    """What two can be asked for: the methods marked as a `step`, each given its choices."""
+
+    given: ClassVar[type[Choices]]
+
+    def __init__(self, twins: Twins) -> None:
+        self.twins = twins
+        self.count = 0
+
+    @classmethod
+    def weights(cls) -> dict[str, int]:
+        """Return the names of the steps, and how often each is taken."""
+        methods = {name: getattr(cls, name) for name in dir(cls)}
+        return {n: STEPS[m] for n, m in methods.items() if inspect.isfunction(m) and m in STEPS}
+
+    def call(self, method: str, /, *args: Any, **kwargs: Any) -> Both:
+        """Call a method of both, and count it."""
+        self.count += 1
+        return self.twins.call(method, *args, **kwargs)
+
+    def look(self) -> None:
+        """Look at everything there is, at the end."""
+        raise NotImplementedError
+
+
+STEPS: dict[Callable[..., None], int] = {}
+
+
+def step(method: M) -> M:
+    """Mark a method as a step."""
+    STEPS[method] = 4
+    return method
+
+
+def often(method: M) -> M:
+    """Mark a method as a step that is taken often: without it there is nothing to look at."""
+    STEPS[method] = 16
+    return method
+
+
+def rarely(method: M) -> M:
+    """Mark a method as a step that is taken rarely: most is gone after it."""
+    STEPS[method] = 1
+    return method
 
 
 def _side(
@@ -135,10 +190,6 @@ def _side(
     return [pick(each) for each in args], {key: pick(each) for key, each in kwargs.items()}
 
 
-def _raised(error: OqronError) -> Raised:
-    return Raised(type(error), str(error), vars(error))
-
-
 def normal(value: Any) -> Any:
     """Return `value` as it is compared: without what is each store's own."""
     if isinstance(value, datetime) and value.tzinfo:
@@ -146,7 +197,9 @@ def normal(value: Any) -> Any:
     if isinstance(value, timedelta):
         return ("span", math.ceil((value - ROUNDING) / HALF))
     if isinstance(value, Exception):
-        return normal(_raised(value)) if isinstance(value, OqronError) else repr(value)
+        return (type(value).__name__, str(value))
+    if isinstance(value, Claim):
+        return ("claim", str(value), value.deliveries)
     if isinstance(value, MetricsBucket):
         return _normal_bucket(value)
     if isinstance(value, enum.Enum | type):
@@ -168,3 +221,42 @@ def _normal_bucket(bucket: MetricsBucket) -> Any:
         ms = fields[name]
         fields[name] = None if ms is None else round(timedelta(milliseconds=ms) / HALF)
     return {name: normal(each) for name, each in fields.items()}
+
+
+def unlike(expected: Any, found: Any, path: str = "") -> str:
+    """Return where two normal values differ first, and by what."""
+    if isinstance(expected, Mapping) and isinstance(found, Mapping):
+        for key in [*expected, *found]:
+            left, right = expected.get(key, MISSING), found.get(key, MISSING)
+            if left != right:
+                return unlike(left, right, f"{path}.{key}")
+    if _is_list(expected) and _is_list(found) and len(expected) == len(found):
+        for n, (left, right) in enumerate(zip(expected, found, strict=True)):
+            if left != right:
+                return unlike(left, right, f"{path}[{n}]")
+    return f"{path or 'it'} is {expected!r} in memory, and {found!r} here"
+
+
+def shown(args: Sequence[Any], kwargs: Mapping[str, Any] | None = None) -> str:
+    """Return arguments as they are written, of dataclasses what is not as by default."""
+    named = (f"{name}={_shown(each)}" for name, each in (kwargs or {}).items())
+    return f"({', '.join([*map(_shown, args), *named])})"
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, Both):
+        return _shown(value.reference)
+    if isinstance(value, list):
+        return f"[{', '.join(map(_shown, value))}]"
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        told = {
+            field.name: getattr(value, field.name)
+            for field in dataclasses.fields(value)
+            if getattr(value, field.name) != field.default
+        }
+        return type(value).__name__ + shown((), told)
+    return f"{value:%d %H:%M}" if isinstance(value, datetime) else repr(value)
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, list | tuple)

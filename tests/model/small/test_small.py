@@ -6,10 +6,20 @@ from typing import Any
 
 import pytest
 
-from tests.model.small import batch, dedup, fencing, group, lease, migration, recovery, slot
+from tests.model.small import (
+    batch,
+    dedup,
+    fencing,
+    group,
+    lease,
+    migration,
+    promotion,
+    recovery,
+    slot,
+)
 from tests.model.small.engine import Model, check
 
-PROTOCOLS = (lease, batch, recovery, dedup, group, slot, migration, fencing)
+PROTOCOLS = (lease, batch, recovery, promotion, dedup, group, slot, migration, fencing)
 
 
 def variants(kind: str) -> list[Any]:
