@@ -134,16 +134,18 @@ class ServerDatabase(Database):
         self._engine = sa.create_engine(server.url(driver, name))
         tables = sa.MetaData()
         tables.reflect(self._engine)
-        self._clearing = [
-            table.delete()
+        emptied = "; ".join(
+            str(table.delete().compile(self._engine))
             for table in reversed(tables.sorted_tables)
             if not table.name.endswith("alembic_version")
-        ]
+        )
+        # One round trip, which each of them takes in a way of its own.
+        in_one = {"postgresql": emptied, "mariadb": f"BEGIN NOT ATOMIC {emptied}; END"}
+        self._clearing = in_one[backend.server or ""]
 
     def clear(self) -> None:
         with self._engine.begin() as connection:
-            for statement in self._clearing:
-                connection.execute(statement)
+            connection.exec_driver_sql(self._clearing)
 
     def close(self) -> None:
         self._engine.dispose()

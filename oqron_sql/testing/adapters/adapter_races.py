@@ -42,11 +42,11 @@ async def test_no_increment_is_lost(storage: AsyncStorage, harness: AdapterHarne
     """[S20] Neither on a document that is there, nor on one that they make."""
     stores = await callers(harness.storage, storage, harness)
     await save(storage, there={"n": 0, "kept": []})
-    for each in ("there", "new"):
-        sums = await together(stores[n % 8].increment(SPACE, each, "n") for n in range(200))
-        assert sorted(sums) == list(range(1, 201))
+    for each, many in (("new", 20), ("there", 200)):
+        sums = await together(stores[n % 8].increment(SPACE, each, "n") for n in range(many))
+        assert sorted(sums) == list(range(1, many + 1))
     assert await storage.get(SPACE, "there") == {"n": 200, "kept": []}
-    assert await storage.get(SPACE, "new") == {"n": 200}
+    assert await storage.get(SPACE, "new") == {"n": 20}
 
 
 async def test_one_of_many_sets_what_it_compared(
@@ -179,7 +179,7 @@ async def test_one_of_a_hundred_takes_the_lock(lock: AsyncLock, harness: Adapter
     """[L6]"""
     locks = await callers(harness.lock, lock, harness)
     numbers: list[int] = []
-    for _ in range(3):
+    for _ in range(2):
         told = await together(
             locks[n % 8].acquire("the-lock", f"owner-{n}", MINUTE) for n in range(100)
         )
