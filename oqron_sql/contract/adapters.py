@@ -3,8 +3,9 @@
 It is OqronKit's `IStorageEngine`, `IBrokerEngine` and `ILockAdapter` in snake_case, with one answer
 where its own backends disagree. Parameters after a `*` are additions, so that the upstream call
 still works. Spans of time are timedeltas, instants are aware datetimes, and every "now" is the
-backend's clock. Names are refused with `InvalidName` and values that JSON cannot carry with
-`PayloadError`, before anything is written. Losing the backend raises `StoreUnavailable`.
+backend's clock. Names are refused with `InvalidName`, values that JSON cannot carry with
+`PayloadError`, and a generator in place of a list, which would be empty when tried again, with
+`InvalidInput`, before anything is written. Losing the backend raises `StoreUnavailable`.
 """
 
 from __future__ import annotations
