@@ -140,12 +140,12 @@ def _free_over(tx: Tx, rows: list[dict[str, Any]]) -> None:
     Else a row would be inserted after those behind it, when its key is found to be free.
     """
     jobs = tx.tables.jobs
-    keys: dict[str, list[str]] = {}
+    keys: dict[str, set[str]] = {}
     for row in rows:
         if "dedup_slot" in row:
-            keys.setdefault(row["queue_name"], []).append(row["dedup_slot"])
-    for queue, held in keys.items():
-        over = jobs.c.dedup_slot.in_(held), jobs.c.dedup_until < tx.now()
+            keys.setdefault(row["queue_name"], set()).add(row["dedup_slot"])
+    for queue, wanted in sorted(keys.items()):
+        over = jobs.c.dedup_slot.in_(sorted(wanted)), jobs.c.dedup_until < tx.now()
         freeing = update(jobs).where(jobs.c.queue_name == queue, *over)
         tx.conn.execute(freeing.values(dedup_slot=null()))
 
