@@ -31,6 +31,8 @@ class EventType(enum.StrEnum):
     QUEUE_PAUSED = "queue:paused"
     QUEUE_RESUMED = "queue:resumed"
     QUEUE_ERROR = "queue:error"
+    QUEUE_SCHEDULED = "queue:scheduled"
+    """A series was put or resumed, which may be due sooner than any other: a kind of ours."""
 
 
 @hiding("data")

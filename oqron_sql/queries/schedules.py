@@ -26,6 +26,7 @@ from oqron_sql.queries.options import dump_options, load_options
 from oqron_sql.queries.rows import row_of
 from oqron_sql.queries.saving import RIVALS, save_rows
 from oqron_sql.queries.tx import Contended, Tx
+from oqron_sql.queries.waking import rouse
 
 logger = logging.getLogger("oqron_sql")
 _MICROSECOND = timedelta(microseconds=1)
@@ -42,10 +43,12 @@ def put_schedule(tx: Tx, queue: str, schedule: Schedule) -> Schedule:
         if known is None:
             made = series.begun(schedule, now)
             if tx.dialect.insert_ignore(tx, tx.tables.schedules, {**_row(made), "data": data}):
+                _rouse_for(tx, made)
                 return made
         else:
             made = series.renewed(known, schedule, now)
             if _write(tx, known, {**_row(made), "data": data}):
+                _rouse_for(tx, made, known)
                 return made
     raise Contended
 
@@ -154,9 +157,18 @@ def _change(tx: Tx, queue: str, key: str, change: Callable[[Schedule], Schedule]
         if known is None:
             return False
         made = change(known)
-        if made is known or _write(tx, known, _row(made)):
+        if made is known:
+            return True
+        if _write(tx, known, _row(made)):
+            _rouse_for(tx, made, known)
             return True
     raise Contended
+
+
+def _rouse_for(tx: Tx, made: Schedule, known: Schedule | None = None) -> None:
+    """Wake those who fire, if a slot is due that they cannot know of."""
+    if made.next_slot is not None and (known is None or made.next_slot != known.next_slot):
+        rouse(tx, made.queue_name)
 
 
 def _find(tx: Tx, queue: str, key: str) -> Schedule | None:

@@ -12,7 +12,6 @@ from oqron_sql.contract import (
     JobState,
     Schedule,
     Store,
-    StoreEvent,
 )
 from oqron_sql.contract.checks import check_name
 from oqron_sql.contract.options import DEFAULT_OPTIONS
@@ -20,7 +19,7 @@ from oqron_sql.runtime import orders
 from oqron_sql.runtime.handles import BlockingJobHandle
 from oqron_sql.runtime.orders import Bulk, Options, Span, after
 from oqron_sql.runtime.schedules import BlockingSchedules, Series, series
-from oqron_sql.runtime.telling import joined, tell_blocking
+from oqron_sql.runtime.telling import announce_blocking, joined, tell_blocking
 from oqron_sql.runtime.watching import blocking_changes_of
 
 
@@ -132,7 +131,7 @@ class BlockingQueue:
         """
         own = opts or self.defaults
         made = series(self.name, name, data, own, options, every=after(interval))
-        return joined(self.store, session).put_schedule(self.name, made)
+        return self._put(made, session)
 
     def cron(
         self,
@@ -156,7 +155,7 @@ class BlockingQueue:
         """
         own = opts or self.defaults
         made = series(self.name, name, data, own, options, cron=expression, tz=tz)
-        return joined(self.store, session).put_schedule(self.name, made)
+        return self._put(made, session)
 
     @property
     def schedules(self) -> BlockingSchedules:
@@ -201,7 +200,7 @@ class BlockingQueue:
         else:
             expected = orders.ENDED
             self.store.update_job(self.name, job_id, orders.AS_NEW, expected_state=expected)
-        self._announce(EventType.JOB_WAITING, job_id)
+        announce_blocking(self.store, self.name, EventType.JOB_WAITING, job_id)
         return done
 
     def promote(self, job_id: str | None = None) -> int:
@@ -216,7 +215,7 @@ class BlockingQueue:
         else:
             expected = JobState.DELAYED
             self.store.update_job(self.name, job_id, orders.AS_DUE, expected_state=expected)
-        self._announce(EventType.JOB_WAITING, job_id)
+        announce_blocking(self.store, self.name, EventType.JOB_WAITING, job_id)
         return done
 
     # -- the whole of it -----------------------------------------------------------------------
@@ -224,12 +223,12 @@ class BlockingQueue:
     def pause(self, name: str | None = None) -> None:
         """Hand out no more jobs of that name, or none at all; those that run go on."""
         self.store.pause_job_name(self.name, name or orders.EVERY_NAME)
-        self._announce(EventType.QUEUE_PAUSED, data=name)
+        announce_blocking(self.store, self.name, EventType.QUEUE_PAUSED, data=name)
 
     def resume(self, name: str | None = None) -> None:
         """Hand out jobs of that name again, or all that are not paused by name."""
         self.store.resume_job_name(self.name, name or orders.EVERY_NAME)
-        self._announce(EventType.QUEUE_RESUMED, data=name)
+        announce_blocking(self.store, self.name, EventType.QUEUE_RESUMED, data=name)
 
     def paused(self) -> Sequence[str]:
         """Return the paused names, sorted; "__all__" among them if the queue is."""
@@ -242,7 +241,7 @@ class BlockingQueue:
     def drain(self) -> None:
         """Delete every job that has not begun."""
         self.store.drain(self.name)
-        self._announce(EventType.QUEUE_DRAINED)
+        announce_blocking(self.store, self.name, EventType.QUEUE_DRAINED)
 
     def clean(self, state: JobState, grace: Span, *, limit: int | None = None) -> int:
         """Delete jobs in `state` that ended, or were made, longer ago than `grace`; count them."""
@@ -256,7 +255,8 @@ class BlockingQueue:
         """
         self.store.obliterate(self.name, force=force)
 
-    def _announce(self, kind: EventType, job_id: str | None = None, data: Any = None) -> None:
-        if self.store.has_subscribers(self.name):
-            event = StoreEvent(type=kind, queue_name=self.name, job_id=job_id, data=data)
-            tell_blocking(self.store, [event])
+    def _put(self, asked: Schedule, session: Any) -> Schedule:
+        store = joined(self.store, session)
+        made = store.put_schedule(self.name, asked)
+        announce_blocking(store, self.name, EventType.QUEUE_SCHEDULED)
+        return made

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
-import threading
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from typing import Any, cast
 
 from oqron_sql.contract import (
@@ -27,6 +26,7 @@ from oqron_sql.runtime.fetching import Fetcher
 from oqron_sql.runtime.finishing import End, Finisher
 from oqron_sql.runtime.floor import Floor
 from oqron_sql.runtime.handlers import Handlers
+from oqron_sql.runtime.hearing import Hearing
 from oqron_sql.runtime.heartbeat import Heartbeat
 from oqron_sql.runtime.lookout import Lookout
 from oqron_sql.runtime.notes import Notebook
@@ -55,8 +55,9 @@ class Crew:
         waking: Waking | None,
     ) -> None:
         self._store, self._plan = store, plan
-        self._loop, self._ident = asyncio.get_running_loop(), threading.get_ident()
-        self._announcer = Announcer(store, plan.queue, self._hear)
+        self._loop = asyncio.get_running_loop()
+        self._hearing = Hearing(store, plan.queue, waking, heed=self._heed, woken=self._woken)
+        self._announcer = Announcer(store, plan.queue, self._hearing.hear)
         tell = self._announcer.tell
         self._notebook = Notebook(store, plan.queue, lost=self._lose, tell=tell)
         self._finisher = Finisher(store, plan.queue, self._notebook, self._settled)
@@ -83,21 +84,21 @@ class Crew:
         self._heartbeat = Heartbeat(
             store, plan.queue, self._floor.held, plan.lease, self._floor.stop
         )
-        self._wakeup = waking.wakeup(plan.queue) if waking is not None else None
         self._looking: asyncio.TimerHandle | None = None
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._hurried = asyncio.Event()
 
     def start(self) -> None:
         """Begin to work."""
-        self._store.subscribe(self._plan.queue, self._hear)
+        self._hearing.start()
         self._heartbeat.start()
         fetcher, finisher = self._fetcher, self._finisher
         self._run("fetching", fetcher.step, lambda: fetcher.stopped)
         self._run("finishing", finisher.step, lambda: finisher.done)
         self._run("looking ahead", self._lookout.step, lambda: fetcher.stopped)
-        if self._wakeup is not None:
-            self._run("waiting to be woken", self._listen, lambda: fetcher.stopped)
+        if self._hearing.hints:
+            listen = functools.partial(self._hearing.step, self._plan.poll)
+            self._run("waiting to be woken", listen, lambda: fetcher.stopped)
 
     def hurry(self) -> None:
         """Let `close` wait no longer: handlers are stopped and their jobs handed back."""
@@ -122,9 +123,7 @@ class Crew:
             await self._end(name, 0)
         await self._heartbeat.close()
         await self._announcer.close()
-        self._store.unsubscribe(self._plan.queue, self._hear)
-        if self._wakeup is not None:
-            await self._wakeup.close()
+        await self._hearing.close()
         if self._looking is not None:
             self._looking.cancel()
         floor.close()
@@ -153,29 +152,20 @@ class Crew:
 
     # -- what is heard -------------------------------------------------------------------------
 
-    def _hear(self, event: StoreEvent) -> None:
-        """Take note of an event, in whatever thread it is told."""
-        if threading.get_ident() == self._ident:
-            self._heed(event)
-        else:
-            with suppress(RuntimeError):  # the loop is closed
-                self._loop.call_soon_threadsafe(self._heed, event)
-
     def _heed(self, event: StoreEvent) -> None:
         if event.type in (EventType.JOB_WAITING, EventType.QUEUE_RESUMED):
             self._fetcher.news.set()
-        elif event.type is EventType.JOB_DELAYED:
+        elif event.type in (EventType.JOB_DELAYED, EventType.QUEUE_SCHEDULED):
             self._lookout.soon.set()
         elif event.type is EventType.JOB_CANCELLED:
             for attempt in list(self._floor.held):
                 if attempt.job.id == event.job_id:
                     self._floor.stop(attempt, Stop.CANCELLED)
 
-    async def _listen(self) -> None:
-        if self._wakeup is not None and await self._wakeup.wait(self._plan.poll):
-            self._fetcher.news.set()
-            if self._looking is None:
-                self._looking = self._loop.call_later(LOOK_AFTER, self._look_soon)
+    def _woken(self) -> None:
+        self._fetcher.news.set()
+        if self._looking is None:
+            self._looking = self._loop.call_later(LOOK_AFTER, self._look_soon)
 
     def _look_soon(self) -> None:
         """Look ahead after a hint, which may be of a job that is due earlier than any other."""

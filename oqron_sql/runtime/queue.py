@@ -12,7 +12,6 @@ from oqron_sql.contract import (
     JobOptions,
     JobState,
     Schedule,
-    StoreEvent,
 )
 from oqron_sql.contract.checks import check_name
 from oqron_sql.contract.options import DEFAULT_OPTIONS
@@ -20,7 +19,7 @@ from oqron_sql.runtime import orders
 from oqron_sql.runtime.handles import JobHandle
 from oqron_sql.runtime.orders import Bulk, Options, Span, after
 from oqron_sql.runtime.schedules import Schedules, Series, series
-from oqron_sql.runtime.telling import joined, tell
+from oqron_sql.runtime.telling import announce, joined, tell
 from oqron_sql.runtime.watching import changes_of
 
 
@@ -134,7 +133,7 @@ class Queue:
         """
         own = opts or self.defaults
         made = series(self.name, name, data, own, options, every=after(interval))
-        return await joined(self.store, session).put_schedule(self.name, made)
+        return await self._put(made, session)
 
     async def cron(
         self,
@@ -158,7 +157,7 @@ class Queue:
         """
         own = opts or self.defaults
         made = series(self.name, name, data, own, options, cron=expression, tz=tz)
-        return await joined(self.store, session).put_schedule(self.name, made)
+        return await self._put(made, session)
 
     @property
     def schedules(self) -> Schedules:
@@ -203,7 +202,7 @@ class Queue:
         else:
             expected = orders.ENDED
             await self.store.update_job(self.name, job_id, orders.AS_NEW, expected_state=expected)
-        await self._announce(EventType.JOB_WAITING, job_id)
+        await announce(self.store, self.name, EventType.JOB_WAITING, job_id)
         return done
 
     async def promote(self, job_id: str | None = None) -> int:
@@ -218,7 +217,7 @@ class Queue:
         else:
             expected = JobState.DELAYED
             await self.store.update_job(self.name, job_id, orders.AS_DUE, expected_state=expected)
-        await self._announce(EventType.JOB_WAITING, job_id)
+        await announce(self.store, self.name, EventType.JOB_WAITING, job_id)
         return done
 
     # -- the whole of it -----------------------------------------------------------------------
@@ -226,12 +225,12 @@ class Queue:
     async def pause(self, name: str | None = None) -> None:
         """Hand out no more jobs of that name, or none at all; those that run go on."""
         await self.store.pause_job_name(self.name, name or orders.EVERY_NAME)
-        await self._announce(EventType.QUEUE_PAUSED, data=name)
+        await announce(self.store, self.name, EventType.QUEUE_PAUSED, data=name)
 
     async def resume(self, name: str | None = None) -> None:
         """Hand out jobs of that name again, or all that are not paused by name."""
         await self.store.resume_job_name(self.name, name or orders.EVERY_NAME)
-        await self._announce(EventType.QUEUE_RESUMED, data=name)
+        await announce(self.store, self.name, EventType.QUEUE_RESUMED, data=name)
 
     async def paused(self) -> Sequence[str]:
         """Return the paused names, sorted; "__all__" among them if the queue is."""
@@ -244,7 +243,7 @@ class Queue:
     async def drain(self) -> None:
         """Delete every job that has not begun."""
         await self.store.drain(self.name)
-        await self._announce(EventType.QUEUE_DRAINED)
+        await announce(self.store, self.name, EventType.QUEUE_DRAINED)
 
     async def clean(self, state: JobState, grace: Span, *, limit: int | None = None) -> int:
         """Delete jobs in `state` that ended, or were made, longer ago than `grace`; count them."""
@@ -258,7 +257,8 @@ class Queue:
         """
         await self.store.obliterate(self.name, force=force)
 
-    async def _announce(self, kind: EventType, job_id: str | None = None, data: Any = None) -> None:
-        if self.store.has_subscribers(self.name):
-            event = StoreEvent(type=kind, queue_name=self.name, job_id=job_id, data=data)
-            await tell(self.store, [event])
+    async def _put(self, asked: Schedule, session: Any) -> Schedule:
+        store = joined(self.store, session)
+        made = await store.put_schedule(self.name, asked)
+        await announce(store, self.name, EventType.QUEUE_SCHEDULED)
+        return made

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import random
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import timedelta
 from typing import Any, Self
 
-from oqron_sql.contract import AsyncStore, EventType, Store, StoreEvent
+from oqron_sql.contract import AsyncStore, EventType, Store, StoreEvent, Waking
 from oqron_sql.contract.checks import check_duration, check_name
 from oqron_sql.errors import ConfigurationError
 from oqron_sql.runtime.firing import fire
+from oqron_sql.runtime.hearing import Hearing, waking_of
 from oqron_sql.runtime.orders import Span, after
 from oqron_sql.runtime.persisting import persist
 from oqron_sql.runtime.signals import on_signal
@@ -21,14 +21,17 @@ from oqron_sql.runtime.telling import tell
 from oqron_sql.runtime.watching import wait_for
 
 TIMEOUT = 30.0
+LOOK_AFTER = 0.05
+"""How many seconds after a hint to look: most are of jobs, and of many together."""
 
 
 class Scheduler:
     """Fires the schedules of some queues, on any store, which the caller connects.
 
     Workers do so too, unless they are told not to; any number of both may at once, and each slot is
-    fired once. `poll` bounds how long it takes to hear of a new schedule, and is what the clocks
-    of database and process may drift apart meanwhile.
+    fired once. `poll` bounds how long it takes to hear of a new schedule that nobody told of, and
+    how far the clocks of database and process may drift apart meanwhile. `waking` tells of those
+    that other processes put; by default the store does, if it can.
 
     `await scheduler.run()` is a process of its own: it ends with SIGTERM or SIGINT. Within an
     application, `async with scheduler:` fires until the block ends.
@@ -38,14 +41,20 @@ class Scheduler:
     """
 
     def __init__(
-        self, queues: str | Iterable[str], store: AsyncStore | Store, *, poll: Span = 1
+        self,
+        queues: str | Iterable[str],
+        store: AsyncStore | Store,
+        *,
+        poll: Span = 1,
+        waking: Waking | None = None,
     ) -> None:
         names = [queues] if isinstance(queues, str) else queues
         self.queues = tuple(check_name("queue", name) for name in names)
         self.store = store
         self._poll = check_duration("poll", after(poll), positive=True)
-        self._closing = asyncio.Event()
-        self._tasks: list[asyncio.Task[None]] = []
+        self._waking = waking
+        self._told = asyncio.Event()
+        self._watches: list[Watch] = []
 
     def __repr__(self) -> str:
         return f"<Scheduler of {', '.join(map(repr, self.queues))}>"
@@ -57,8 +66,8 @@ class Scheduler:
             ConfigurationError: it does so already.
         """
         async with self:
-            with on_signal(self._closing.set):
-                await self._closing.wait()
+            with on_signal(self._told.set):
+                await self._told.wait()
 
     async def start(self) -> None:
         """Begin to fire, in the background, until `close`.
@@ -66,23 +75,19 @@ class Scheduler:
         Raises:
             ConfigurationError: it does so already.
         """
-        if self._tasks:
+        if self._watches:
             raise ConfigurationError(f"{self!r} works already")
-        self._closing.clear()
-        store = awaitable(self.store)
-        for queue in self.queues:
-            step = functools.partial(self._step, store, queue)
-            loop = persist(f"firing schedules of {queue!r}", step, self._closing.is_set)
-            self._tasks.append(asyncio.ensure_future(loop))
+        self._told.clear()
+        store, waking = awaitable(self.store), waking_of(self.store, self._waking)
+        self._watches = [Watch(store, queue, self._poll, waking) for queue in self.queues]
+        for watch in self._watches:
+            watch.start()
 
     async def close(self) -> None:
         """Fire no more, and wait for what is under way. Idempotent."""
-        self._closing.set()
-        if self._tasks:
-            _, late = await asyncio.wait(self._tasks, timeout=TIMEOUT)
-            for task in late:
-                task.cancel()
-            self._tasks.clear()
+        self._told.set()
+        await asyncio.gather(*(watch.close() for watch in self._watches))
+        self._watches.clear()
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -91,18 +96,67 @@ class Scheduler:
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
-    async def _step(self, store: AsyncStore, queue: str) -> None:
+
+class Watch:
+    """Fires the schedules of one queue."""
+
+    def __init__(
+        self, store: AsyncStore, queue: str, poll: timedelta, waking: Waking | None
+    ) -> None:
+        self._store, self._queue, self._poll = store, queue, poll
+        self._hearing = Hearing(store, queue, waking, heed=self._heed, woken=self._woken)
+        self._soon = asyncio.Event()
+        self._looking: asyncio.TimerHandle | None = None
+        self._closed = False
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        """Begin to fire, in the background."""
+        self._hearing.start()
+        self._run(f"firing schedules of {self._queue!r}", self._step)
+        if self._hearing.hints:
+            self._run("waiting to be woken", lambda: self._hearing.step(self._poll))
+
+    async def close(self) -> None:
+        """Fire no more, and wait for what is under way."""
+        self._closed = True
+        self._soon.set()
+        await asyncio.wait(self._tasks[:1], timeout=TIMEOUT)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.wait(self._tasks)
+        await self._hearing.close()
+        if self._looking is not None:
+            self._looking.cancel()
+
+    def _run(self, what: str, step: Callable[[], Awaitable[object]]) -> None:
+        self._tasks.append(asyncio.ensure_future(persist(what, step, lambda: self._closed)))
+
+    async def _step(self) -> None:
         """Fire what is due, and wait until something is."""
+        self._soon.clear()
         events: list[StoreEvent] = []
 
         def note(kind: EventType, job_id: str, data: Any = None) -> None:
-            events.append(StoreEvent(type=kind, queue_name=queue, job_id=job_id, data=data))
+            events.append(StoreEvent(type=kind, queue_name=self._queue, job_id=job_id, data=data))
 
         async with asyncio.timeout(TIMEOUT):
-            outlook = await store.get_outlook(queue)
-            again = await fire(store, queue, outlook, note)
-        if store.has_subscribers(queue):
-            await tell(store, events)
+            outlook = await self._store.get_outlook(self._queue)
+            again = await fire(self._store, self._queue, outlook, note)
+        if self._store.has_subscribers(self._queue, besides=self._hearing.hear):
+            await tell(self._store, events)
         pause = timedelta(0) if again else min(outlook.fires_in or self._poll, self._poll)
         # A little longer, so that not all of them look in the same moment.
-        await wait_for(self._closing, pause.total_seconds() * random.uniform(1, 1.1))  # noqa: S311
+        await wait_for(self._soon, pause.total_seconds() * random.uniform(1, 1.1))  # noqa: S311
+
+    def _heed(self, event: StoreEvent) -> None:
+        if event.type is EventType.QUEUE_SCHEDULED:
+            self._soon.set()
+
+    def _woken(self) -> None:
+        if self._looking is None:
+            self._looking = asyncio.get_running_loop().call_later(LOOK_AFTER, self._look)
+
+    def _look(self) -> None:
+        self._looking = None
+        self._soon.set()

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, cast
 
-from oqron_sql.contract import AsyncStore, JobOptions, Repeat, Schedule, Store
+from oqron_sql.contract import AsyncStore, EventType, JobOptions, Repeat, Schedule, Store
 from oqron_sql.contract.schedules import CatchUp
 from oqron_sql.runtime.orders import Options, with_options
+from oqron_sql.runtime.telling import announce, announce_blocking
 
 
 class Series(Options, total=False):
@@ -83,7 +84,9 @@ class Schedules:
 
     async def resume(self, key: str) -> bool:
         """Go on with the first slot from now on; False if there is none."""
-        return await self._store.resume_schedule(self._queue, key)
+        found = await self._store.resume_schedule(self._queue, key)
+        await announce(self._store, self._queue, EventType.QUEUE_SCHEDULED)
+        return found
 
     async def remove(self, key: str) -> bool:
         """End it, and leave the jobs it made; False if there was none."""
@@ -112,7 +115,9 @@ class BlockingSchedules:
 
     def resume(self, key: str) -> bool:
         """Go on with the first slot from now on; False if there is none."""
-        return self._store.resume_schedule(self._queue, key)
+        found = self._store.resume_schedule(self._queue, key)
+        announce_blocking(self._store, self._queue, EventType.QUEUE_SCHEDULED)
+        return found
 
     def remove(self, key: str) -> bool:
         """End it, and leave the jobs it made; False if there was none."""

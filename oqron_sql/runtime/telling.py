@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterable
 from typing import Any, TypeVar
 
-from oqron_sql.contract import AsyncStore, Store, StoreEvent
+from oqron_sql.contract import AsyncStore, EventType, Store, StoreEvent
 from oqron_sql.contract.abilities import Joining
 from oqron_sql.errors import ConfigurationError
 
@@ -21,6 +21,22 @@ async def tell(store: AsyncStore, events: Iterable[StoreEvent]) -> None:
             await store.publish(event)
         except Exception:
             logger.warning("could not tell of %s", event.type, exc_info=True)
+
+
+async def announce(
+    store: AsyncStore, queue: str, kind: EventType, job_id: str | None = None, data: Any = None
+) -> None:
+    """Publish an event of a queue, if anybody listens; a failure is logged."""
+    if store.has_subscribers(queue):
+        await tell(store, [StoreEvent(type=kind, queue_name=queue, job_id=job_id, data=data)])
+
+
+def announce_blocking(
+    store: Store, queue: str, kind: EventType, job_id: str | None = None, data: Any = None
+) -> None:
+    """Publish an event of a queue, if anybody listens; a failure is logged."""
+    if store.has_subscribers(queue):
+        tell_blocking(store, [StoreEvent(type=kind, queue_name=queue, job_id=job_id, data=data)])
 
 
 def tell_blocking(store: Store, events: Iterable[StoreEvent]) -> None:

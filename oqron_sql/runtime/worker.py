@@ -15,6 +15,7 @@ from oqron_sql.errors import ConfigurationError
 from oqron_sql.runtime.backoff import Strategy
 from oqron_sql.runtime.crew import Crew
 from oqron_sql.runtime.handlers import B, H, Handlers
+from oqron_sql.runtime.hearing import waking_of
 from oqron_sql.runtime.orders import Span, after
 from oqron_sql.runtime.plan import Plan
 from oqron_sql.runtime.signals import on_signal
@@ -188,7 +189,7 @@ class Worker:
         """
         self._refuse_at_work()
         store = awaitable(self.store)
-        waking = self._waking or (self.store if isinstance(self.store, Waking) else None)
+        waking = waking_of(self.store, self._waking)
         self._closing = None
         self._crew = Crew(store, self._handlers, self._strategies, self._plan, waking)
         self._crew.start()

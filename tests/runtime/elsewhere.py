@@ -41,6 +41,10 @@ async def main(url: str) -> None:
                     await queue.retry(said)
                 case ["resume", said]:
                     await queue.resume()
+                case ["cron", said]:
+                    await queue.cron("* * * * * *", said, limit=1)
+                case ["go-on", said]:
+                    await queue.schedules.resume(said)
                 case ["work", said]:
                     if not working:
                         await worker.start()

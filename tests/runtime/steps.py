@@ -9,8 +9,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 
+import pytest
+
 from oqron_sql import AsyncStore, Context, Queue, Worker
-from oqron_sql.contract import Job, JobState
+from oqron_sql.contract import Job, JobState, Outlook
 
 QUEUE = "mail"
 HOUR, MINUTE, SECOND = timedelta(hours=1), timedelta(minutes=1), timedelta(seconds=1)
@@ -89,6 +91,24 @@ class Gate:
     async def entered(self, n: int = 1) -> None:
         """Wait until so many are inside."""
         await until(lambda: len(self.inside) >= n)
+
+
+class Looks:
+    """When somebody last looked ahead, and that nobody is about to."""
+
+    def __init__(self, store: AsyncStore, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._look, self._last = store.get_outlook, time.monotonic()
+        monkeypatch.setattr(store, "get_outlook", self)
+
+    async def __call__(self, queue: str) -> Outlook:
+        found = await self._look(queue)
+        self._last = time.monotonic()
+        return found
+
+    async def rest(self) -> None:
+        """Wait until nobody has looked for longer than it takes from a hint to a look."""
+        self._last = time.monotonic()
+        await until(lambda: time.monotonic() - self._last > 0.1)
 
 
 @contextlib.asynccontextmanager

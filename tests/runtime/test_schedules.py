@@ -10,15 +10,15 @@ from typing import Any
 
 import pytest
 
-from oqron_sql import AsyncStore, BlockingQueue, Context, JobOptions, MemoryStore
+from oqron_sql import AsyncStore, BlockingQueue, Context, JobOptions, MemoryStore, Queue
 from oqron_sql.contract import Clock, EventType, JobState, StoreEvent
 from oqron_sql.contract.schedules import slot_id
 from oqron_sql.errors import ConfigurationError, InvalidInput
 from oqron_sql.memory.data import MemoryData
 from oqron_sql.runtime import Scheduler
 from oqron_sql.testing import StoreHarness
-from oqron_sql.testing.steps import PAYLOAD
-from tests.runtime.steps import HOUR, QUEUE, SECOND, queue_of, until, worker_of, working
+from oqron_sql.testing.steps import PAYLOAD, now_of
+from tests.runtime.steps import HOUR, QUEUE, SECOND, Looks, queue_of, until, worker_of, working
 
 
 async def waiting(store: AsyncStore) -> int:
@@ -59,6 +59,32 @@ async def test_a_worker_is_there_when_a_slot_is_due(store: AsyncStore) -> None:
         await ran.wait()
     (found,) = await queue_of(store).schedules.list()
     assert (found.fired, found.over) == (2, True)
+
+
+async def test_who_fires_hears_of_what_is_put_and_resumed(
+    store: AsyncStore, harness: StoreHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Within a process on every store, long before it would look anyway."""
+    queue, looks, soon = queue_of(store), Looks(store, monkeypatch), SECOND / 3
+    for key, firing in (
+        ("a", worker_of(store, poll=300)),
+        ("b", Scheduler([QUEUE, "another"], store, poll=300)),
+    ):
+        async with firing:
+            await looks.rest()
+            start = await now_of(store) + soon
+            await queue.every(HOUR, "report", key=key, start=start)
+            await until(functools.partial(_fired, queue, key, 1))
+            await queue.schedules.pause(key)
+            await looks.rest()
+            await harness.advance(start + HOUR - soon - await now_of(store))
+            await queue.schedules.resume(key)
+            await until(functools.partial(_fired, queue, key, 2))
+
+
+async def _fired(queue: Queue, key: str, n: int) -> bool:
+    found = await queue.schedules.get(key)
+    return found is not None and found.fired == n
 
 
 async def test_a_worker_may_leave_them_to_others(store: AsyncStore, harness: StoreHarness) -> None:

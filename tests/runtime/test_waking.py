@@ -16,11 +16,11 @@ import pytest
 
 from oqron_sql import AsyncSQLStore, AsyncStore, JobState, Queue
 from oqron_sql.errors import JobFailed
-from oqron_sql.runtime import watching
+from oqron_sql.runtime import Scheduler, watching
 from oqron_sql.testing import StoreHarness
 from oqron_sql.testing.steps import PAYLOAD
 from tests.backends import SQLHarness
-from tests.runtime.steps import QUEUE, queue_of, until, worker_of, working
+from tests.runtime.steps import QUEUE, Looks, queue_of, until, worker_of, working
 
 NEVER = 300
 
@@ -73,9 +73,10 @@ async def listening(store: AsyncStore) -> None:
 
 
 async def test_a_worker_is_woken_by_whatever_another_process_does(
-    store: AsyncStore, harness: StoreHarness, family: str
+    store: AsyncStore, harness: StoreHarness, family: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     skip_unless_hints_come(family)
+    looks = Looks(store, monkeypatch)
     queue, worker = queue_of(store), worker_of(store, poll=NEVER)
     worker.handler("job")(lambda context: "done")
     async with elsewhere(harness) as other, working(worker):
@@ -84,17 +85,46 @@ async def test_a_worker_is_woken_by_whatever_another_process_does(
         soon = queue.handle(await other.do("schedule", 0.2))
         assert await soon.result(10) == "done"
         later = queue.handle(await other.do("schedule", NEVER))
-        await asyncio.sleep(0.1)  # it has looked ahead
+        await looks.rest()
         await other.do("promote", later.id)
         assert await later.result(10) == "done"
         await other.do("retry", later.id)
         await until_run_again(queue, later.id)
         await store.pause_job_name(QUEUE, "__all__")
         held = queue.handle(await other.do("add", "job"))
-        await asyncio.sleep(0.1)
+        await looks.rest()
         assert await store.count_jobs(QUEUE, JobState.WAITING) == 1
         await other.do("resume", held.id)
         assert await held.result(10) == "done"
+
+
+async def test_who_fires_is_woken_by_what_another_process_puts(
+    store: AsyncStore, harness: StoreHarness, family: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    skip_unless_hints_come(family)
+    looks = Looks(store, monkeypatch)
+    queue, worker = queue_of(store), worker_of(store, poll=NEVER)
+    worker.handler("job")(lambda context: "done")
+    async with elsewhere(harness) as other, working(worker):
+        await listening(store)
+        await looks.rest()
+        await other.do("cron", "job")
+        await until(lambda: fired(queue, "job"))
+        await worker.close()
+        async with Scheduler(QUEUE, store, poll=NEVER):
+            await looks.rest()
+            await other.do("cron", "other")
+            await until(lambda: fired(queue, "other"))
+            await queue.cron("* * * * * *", "held")
+            await queue.schedules.pause("held")
+            await looks.rest()
+            await other.do("go-on", "held")
+            await until(lambda: fired(queue, "held"))
+
+
+async def fired(queue: Queue, key: str) -> bool:
+    found = await queue.schedules.get(key)
+    return found is not None and found.fired > 0
 
 
 async def until_run_again(queue: Queue, job_id: str) -> None:
