@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from oqron_sql.cli.messages import plural
 from oqron_sql.cli.printing import show_span
-from oqron_sql.contract import AsyncStore, Job, JobState, QueueInfo
+from oqron_sql.contract import AsyncStore, Job, JobState, QueueInfo, Schedule
 from oqron_sql.dialects import Finding
 
 PATIENCE = timedelta(minutes=1)
@@ -100,16 +100,26 @@ def judge(queue: QueueHealth, max_wait: timedelta) -> Iterator[Finding]:
 
 
 async def judge_schedules(store: AsyncStore, now: datetime) -> list[Finding]:
-    """Return what is wrong with schedules: that nobody fires them."""
-    return [
-        Finding(
-            f"schedule {each.key!r} of queue {each.queue_name!r}",
-            f"has been due for {show_span(now - each.next_slot)}",
+    """Return what is wrong with schedules: that they cannot be read, or that nobody fires them."""
+    found = await store.list_schedules(None, 0, LISTED)
+    return [finding for each in found for finding in _judge_schedule(each, now)]
+
+
+def _judge_schedule(schedule: Schedule, now: datetime) -> Iterator[Finding]:
+    about = f"schedule {schedule.key!r} of queue {schedule.queue_name!r}"
+    if schedule.error is not None:
+        yield Finding(
+            about,
+            f"cannot be read on this machine: {schedule.error}",
+            "Workers like this do not fire it. Bring the package and the time zones of the machine "
+            "up to date (`pip install -U tzdata`), put the schedule anew, or remove it.",
+        )
+    if schedule.next_slot is not None and now - schedule.next_slot > PATIENCE:
+        yield Finding(
+            about,
+            f"has been due for {show_span(now - schedule.next_slot)}",
             "Start a worker for this queue, or a scheduler: they fire it.",
         )
-        for each in await store.list_schedules(None, 0, LISTED)
-        if each.next_slot is not None and now - each.next_slot > PATIENCE
-    ]
 
 
 def _paused(queue: QueueHealth, about: str) -> Finding:

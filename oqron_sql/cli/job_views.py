@@ -53,11 +53,17 @@ def _row(job: Job) -> list[str | int]:
         job.id,
         job.name,
         f"{job.state}{' (cancelled)' if job.cancelled_at else ''}",
-        f"{job.attempts_made} of {job.opts.attempts}",
+        _attempts(job),
         when,
         job.locked_by or "",
         reason if len(reason) <= REASON_LENGTH else reason[: REASON_LENGTH - 1] + "…",
     ]
+
+
+def _attempts(job: Job) -> str:
+    """Return how many attempts were begun: `attempts_made` counts those that failed."""
+    begun = job.attempts_made + (job.state in (JobState.ACTIVE, JobState.COMPLETED))
+    return f"{begun} of {job.opts.attempts}"
 
 
 def print_job(job: Job, *, as_json: bool) -> None:
@@ -65,14 +71,15 @@ def print_job(job: Job, *, as_json: bool) -> None:
     if as_json:
         print_json(job)
         return
-    print_fields(job)
+    print_fields(job, attempts_made=("attempts", _attempts(job)))
 
 
-def print_fields(shown: Job | Schedule) -> None:
-    """Print the fields of a job or a schedule that have something in them."""
+def print_fields(shown: Job | Schedule, **otherwise: tuple[str, str]) -> None:
+    """Print the fields that have something in them, some of them under another name."""
     console = new_console()
     for field in dataclasses.fields(shown):
-        _print_field(console, field.name, getattr(shown, field.name))
+        name, value = field.name, getattr(shown, field.name)
+        _print_field(console, *otherwise.get(name, (name, value)))
 
 
 def _print_field(console: Console, name: str, value: Any) -> None:

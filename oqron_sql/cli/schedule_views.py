@@ -42,6 +42,7 @@ def _summary(schedule: Schedule) -> dict[str, Any]:
 def _row(schedule: Schedule) -> list[str | int]:
     limit = schedule.repeat.limit
     due = "over" if schedule.over else show_instant(schedule.next_slot)
+    state = "paused" if schedule.paused else due
     return [
         schedule.key,
         schedule.queue_name,
@@ -49,7 +50,7 @@ def _row(schedule: Schedule) -> list[str | int]:
         _when(schedule),
         f"{schedule.fired:,}" if limit is None else f"{schedule.fired:,} of {limit:,}",
         show_instant(schedule.last_slot),
-        "paused" if schedule.paused else due,
+        state if schedule.error is None else f"{state}; cannot be read here: {schedule.error}",
     ]
 
 

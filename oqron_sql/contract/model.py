@@ -238,7 +238,11 @@ class Outlook:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class QueueInfo:
-    """One queue at a glance; `scheduled_count` counts its live jobs that repeat."""
+    """One queue at a glance.
+
+    `scheduled_count` counts its schedules that have a next slot, and, for Conveyor's callers, live
+    jobs whose options have a `repeat`.
+    """
 
     name: str
     counts: dict[JobState, int]

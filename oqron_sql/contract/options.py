@@ -117,8 +117,8 @@ class JobOptions:
     `attempts` is the total number of tries. Lower `priority` runs first. `delay` counts from the
     moment of saving, by the store's clock; a `repeat.start` wins over it. `remove_on_complete` and
     `remove_on_fail` keep a finished job for ever (False), not at all (True), for a span of time,
-    or as one of the newest so many. `lifo` and `repeat` are kept for Conveyor's callers: order is
-    the fetcher's, and what repeats is a `Schedule`.
+    or as one of the newest so many. `lifo` and `repeat` are stored for Conveyor's callers, and a
+    `Queue` refuses them: order is the fetcher's, and what repeats is a `Schedule`.
     """
 
     attempts: int = 1

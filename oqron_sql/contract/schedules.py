@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, TypeVar, get_args
 
 from oqron_sql.contract.checks import check_name
 from oqron_sql.contract.cron import parse_cron
@@ -18,6 +19,8 @@ from oqron_sql.contract.newjob import new_job
 from oqron_sql.contract.options import DEFAULT_OPTIONS, SHORTEST, JobOptions, Repeat
 from oqron_sql.errors import InvalidInput
 from oqron_sql.hiding import hiding
+
+T = TypeVar("T")
 
 CatchUp = Literal["latest", "all", "none"]
 """What becomes of slots that nobody was there for: the newest is made up for, all are, or none."""
@@ -42,7 +45,9 @@ class Schedule:
 
     The rest is the store's: `fired` counts the jobs, `last_slot` is the newest slot with one, and
     `next_slot` the one that is due next, None when it is paused or over. An interval is counted
-    from `anchor`. Every change counts `version` up.
+    from `anchor`. Every change counts `version` up. `error` says why a stored one cannot be read by
+    this process, as one in a time zone that is not known here: it is shown as far as it can be, and
+    may be paused and removed, and others fire it.
     """
 
     queue_name: str
@@ -58,6 +63,7 @@ class Schedule:
     last_slot: datetime | None = None
     next_slot: datetime | None = None
     version: int = 0
+    error: str | None = None
 
     def __post_init__(self) -> None:
         check_name("queue_name", self.queue_name)
@@ -81,6 +87,18 @@ class Schedule:
     def over(self) -> bool:
         """Whether no slot is left."""
         return self.next_slot is None and not self.paused
+
+
+def unreadable(error: str, repeat: Mapping[str, Any], rest: Mapping[str, Any]) -> Schedule:
+    """Return a stored schedule with what is known of it, unchecked, and what is wrong with it."""
+    return _unchecked(Schedule, {**rest, "repeat": _unchecked(Repeat, repeat), "error": error})
+
+
+def _unchecked(kind: type[T], members: Mapping[str, Any]) -> T:
+    made = object.__new__(kind)
+    for field in dataclasses.fields(kind):  # type: ignore[arg-type]  # both are dataclasses
+        object.__setattr__(made, field.name, members.get(field.name, field.default))
+    return made
 
 
 class Fired(NamedTuple):

@@ -76,7 +76,8 @@ def _info(name: str, queue: QueueData) -> QueueInfo:
             (instant for job in jobs for instant in _activity(job)),
             default=None,  # of jobs that were saved as ended, nobody knows when
         ),
-        scheduled_count=sum(job.state in LIVE and job.opts.repeat is not None for job in jobs),
+        scheduled_count=sum(each.next_slot is not None for each in queue.schedules.values())
+        + sum(job.state in LIVE and job.opts.repeat is not None for job in jobs),
     )
 
 

@@ -9,6 +9,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, case, false, func, literal_column, select
 
 from oqron_sql.contract.model import JobState, QueueInfo
+from oqron_sql.queries.schedules import count_upcoming
 from oqron_sql.queries.tx import INSTANT, Tx
 from oqron_sql.schema.tables import RESTING, STATES
 
@@ -29,13 +30,19 @@ def list_queues(tx: Tx) -> list[QueueInfo]:
     parts = [*_live(tx, RESTING), *_live(tx, (JobState.ACTIVE,)), *_finished(tx)]
     queues = tx.tables.queues
     paused = set(tx.conn.scalars(select(queues.c.name).where(queues.c.paused)))
+    series = count_upcoming(tx)
     return [
-        _info(name, [part for part in parts if part.queue == name], is_paused=name in paused)
+        _info(
+            name,
+            [part for part in parts if part.queue == name],
+            series=series.get(name, 0),
+            is_paused=name in paused,
+        )
         for name in sorted({part.queue for part in parts})
     ]
 
 
-def _info(name: str, parts: Sequence[_Part], *, is_paused: bool) -> QueueInfo:
+def _info(name: str, parts: Sequence[_Part], *, series: int, is_paused: bool) -> QueueInfo:
     counts = dict.fromkeys(JobState, 0) | {part.state: part.count for part in parts}
     instants = [instant for part in parts for instant in part.latest if instant is not None]
     return QueueInfo(
@@ -43,7 +50,7 @@ def _info(name: str, parts: Sequence[_Part], *, is_paused: bool) -> QueueInfo:
         counts=counts,
         is_paused=is_paused,
         latest_activity=max(instants, default=None),
-        scheduled_count=sum(part.repeating for part in parts),
+        scheduled_count=series + sum(part.repeating for part in parts),
     )
 
 

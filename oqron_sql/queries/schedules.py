@@ -8,28 +8,32 @@ by its version: one of them finds it changed. The id of a slot's job is the last
 from __future__ import annotations
 
 import dataclasses
+import functools
 import logging
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, and_, delete, select, update
+from sqlalchemy import ColumnElement, Row, Select, and_, delete, func, select, update
 
 from oqron_sql.contract import codec
 from oqron_sql.contract import schedules as series
 from oqron_sql.contract.checks import check_count, check_name, check_names, check_own_queue
 from oqron_sql.contract.model import Job
-from oqron_sql.contract.options import Repeat
 from oqron_sql.contract.schedules import Fired, Schedule
 from oqron_sql.errors import InvalidInput
-from oqron_sql.queries.options import dump_options, load_options
 from oqron_sql.queries.rows import row_of
 from oqron_sql.queries.saving import RIVALS, save_rows
+from oqron_sql.queries.schedule_rows import (
+    row_of_schedule,
+    schedule_columns,
+    schedule_from_row,
+)
 from oqron_sql.queries.tx import Contended, Tx
 from oqron_sql.queries.waking import rouse
 
 logger = logging.getLogger("oqron_sql")
-_MICROSECOND = timedelta(microseconds=1)
+_MOVING = ("fired", "last_slot", "next_slot", "version")
 
 
 def put_schedule(tx: Tx, queue: str, schedule: Schedule) -> Schedule:
@@ -42,14 +46,14 @@ def put_schedule(tx: Tx, queue: str, schedule: Schedule) -> Schedule:
         known, now = _find(tx, queue, schedule.key), tx.read_clock()
         if known is None:
             made = series.begun(schedule, now)
-            if tx.dialect.insert_ignore(tx, tx.tables.schedules, {**_row(made), "data": data}):
-                _rouse_for(tx, made)
-                return made
+            row = {**row_of_schedule(made), "data": data}
+            done = tx.dialect.insert_ignore(tx, tx.tables.schedules, row)
         else:
             made = series.renewed(known, schedule, now)
-            if _write(tx, known, {**_row(made), "data": data}):
-                _rouse_for(tx, made, known)
-                return made
+            done = _write(tx, known, {**row_of_schedule(made), "data": data})
+        if done:
+            _rouse_for(tx, made, known)
+            return made
     raise Contended
 
 
@@ -57,7 +61,7 @@ def get_schedule(tx: Tx, queue: str, key: str) -> Schedule | None:
     """Return the schedule, or None."""
     check_names(queue=queue, key=key)
     row = tx.conn.execute(_all(tx).where(_is(tx, queue, key))).first()
-    return None if row is None else _read(row)
+    return None if row is None else schedule_from_row(row)
 
 
 def list_schedules(
@@ -70,7 +74,7 @@ def list_schedules(
     if queue is not None:
         rows = rows.where(table.c.queue_name == check_name("queue", queue))
     rows = rows.offset(start).limit(max(end - start, 0))
-    return [_read(row) for row in tx.conn.execute(rows)]
+    return [schedule_from_row(row) for row in tx.conn.execute(rows)]
 
 
 def pause_schedule(tx: Tx, queue: str, key: str) -> bool:
@@ -122,7 +126,7 @@ def due(tx: Tx, queue: str) -> Select[Any]:
     table, now = tx.tables.schedules, tx.now()
     return (
         upcoming(tx, queue)
-        .with_only_columns(*_columns(tx), now.label("now"))
+        .with_only_columns(*schedule_columns(tx), now.label("now"))
         .where(table.c.next_slot <= now)
     )
 
@@ -135,18 +139,30 @@ def upcoming(tx: Tx, queue: str) -> Select[Any]:
     return select(table.c.next_slot).where(mine).order_by(table.c.next_slot)
 
 
+def count_upcoming(tx: Tx) -> dict[str, int]:
+    """Count the schedules of each queue that have a next slot."""
+    table = tx.tables.schedules
+    query = select(table.c.queue_name, func.count().label("n")).group_by(table.c.queue_name)
+    rows = tx.conn.execute(query.where(table.c.next_slot.is_not(None)))
+    return {row.queue_name: row.n for row in rows}
+
+
 def _turn(tx: Tx, row: Row[Any], room: int) -> list[tuple[str, datetime, Job]] | None:
     """Move a series on; return the jobs to save, None if it stays where it is."""
-    try:
-        known = _read(row)
-        slots, done = series.turned(known, row.now, room)
-        jobs = [(known.key, slot, series.job_at(known, slot)) for slot in slots]
-    except InvalidInput as error:  # of a newer version, or a zone that is not known here
-        where = (row.schedule_key, row.queue_name)
-        logger.error("schedule %r of %r cannot be fired: %s", *where, error)
+    known = schedule_from_row(row)
+    if known.error is not None:
+        _complain(known.queue_name, known.key, known.error)
         return None
-    moved = {name: value for name, value in _row(done).items() if name in _MOVING}
-    return jobs if _write(tx, known, moved) else None  # somebody else was faster
+    slots, done = series.turned(known, row.now, room)
+    jobs = [(known.key, slot, series.job_at(known, slot)) for slot in slots]
+    return jobs if _write(tx, known, _part(done, _MOVING)) else None  # somebody else was faster
+
+
+@functools.lru_cache(maxsize=1024)
+def _complain(queue: str, key: str, error: str) -> None:
+    """Log, once in this process, what keeps a schedule from being fired by it."""
+    where = (key, queue)
+    logger.error("schedule %r of %r is not fired here, for it cannot be read: %s", *where, error)
 
 
 def _change(tx: Tx, queue: str, key: str, change: Callable[[Schedule], Schedule]) -> bool:
@@ -159,13 +175,13 @@ def _change(tx: Tx, queue: str, key: str, change: Callable[[Schedule], Schedule]
         made = change(known)
         if made is known:
             return True
-        if _write(tx, known, _row(made)):
+        if _write(tx, known, _part(made, ("paused", *_MOVING))):
             _rouse_for(tx, made, known)
             return True
     raise Contended
 
 
-def _rouse_for(tx: Tx, made: Schedule, known: Schedule | None = None) -> None:
+def _rouse_for(tx: Tx, made: Schedule, known: Schedule | None) -> None:
     """Wake those who fire, if a slot is due that they cannot know of."""
     if made.next_slot is not None and (known is None or made.next_slot != known.next_slot):
         rouse(tx, made.queue_name)
@@ -174,7 +190,7 @@ def _rouse_for(tx: Tx, made: Schedule, known: Schedule | None = None) -> None:
 def _find(tx: Tx, queue: str, key: str) -> Schedule | None:
     rows = _all(tx).where(_is(tx, queue, key))
     row = tx.conn.execute(tx.dialect.lock_rows(rows, skip_locked=False)).first()
-    return None if row is None else _read(row)
+    return None if row is None else schedule_from_row(row)
 
 
 def _write(tx: Tx, known: Schedule, values: dict[str, Any]) -> bool:
@@ -184,72 +200,16 @@ def _write(tx: Tx, known: Schedule, values: dict[str, Any]) -> bool:
     return tx.conn.execute(update(table).where(same).values(values)).rowcount == 1
 
 
+def _part(made: Schedule, columns: Sequence[str]) -> dict[str, Any]:
+    """Return what to write where the rest, which may not be readable here, is to stay."""
+    row = row_of_schedule(made)
+    return {name: row[name] for name in columns}
+
+
 def _is(tx: Tx, queue: str, key: str) -> ColumnElement[bool]:
     table = tx.tables.schedules
     return and_(table.c.queue_name == queue, table.c.schedule_key == key)
 
 
 def _all(tx: Tx) -> Select[Any]:
-    return select(*_columns(tx))
-
-
-def _columns(tx: Tx) -> Sequence[ColumnElement[Any]]:
-    """Return the columns, by name: a later one does no harm."""
-    return [tx.tables.schedules.c[name] for name in _COLUMNS]
-
-
-_COLUMNS = (
-    "queue_name", "schedule_key", "job_name", "cron", "every_us", "tz", "start_at", "end_at",
-    "most", "catchup", "paused", "fired", "anchor", "last_slot", "next_slot", "version", "opts",
-    "data",
-)  # fmt: skip
-_MOVING = ("fired", "last_slot", "next_slot", "version")
-
-
-def _row(schedule: Schedule) -> dict[str, Any]:
-    """Return the members of a schedule as columns, but for its data."""
-    repeat = schedule.repeat
-    return {
-        "queue_name": schedule.queue_name,
-        "schedule_key": schedule.key,
-        "job_name": schedule.name,
-        "cron": repeat.cron,
-        "every_us": None if repeat.every is None else repeat.every // _MICROSECOND,
-        "tz": repeat.tz,
-        "start_at": repeat.start,
-        "end_at": repeat.end,
-        "most": repeat.limit,
-        "catchup": schedule.catchup,
-        "paused": schedule.paused,
-        "fired": schedule.fired,
-        "anchor": schedule.anchor,
-        "last_slot": schedule.last_slot,
-        "next_slot": schedule.next_slot,
-        "version": schedule.version,
-        "opts": dump_options(schedule.opts),
-    }
-
-
-def _read(row: Row[Any]) -> Schedule:
-    return Schedule(
-        queue_name=row.queue_name,
-        key=row.schedule_key,
-        name=row.job_name,
-        repeat=Repeat(
-            cron=row.cron,
-            every=None if row.every_us is None else row.every_us * _MICROSECOND,
-            limit=row.most,
-            start=row.start_at,
-            end=row.end_at,
-            tz=row.tz,
-        ),
-        data=codec.loads(row.data),
-        opts=load_options(row.opts),
-        catchup=row.catchup,
-        paused=bool(row.paused),
-        fired=row.fired,
-        anchor=row.anchor,
-        last_slot=row.last_slot,
-        next_slot=row.next_slot,
-        version=row.version,
-    )
+    return select(*schedule_columns(tx))

@@ -17,7 +17,7 @@ from oqron_sql.contract.checks import check_name
 from oqron_sql.contract.options import DEFAULT_OPTIONS
 from oqron_sql.runtime import orders
 from oqron_sql.runtime.handles import BlockingJobHandle
-from oqron_sql.runtime.orders import Bulk, Options, Span, after
+from oqron_sql.runtime.orders import Bulk, Options, Span
 from oqron_sql.runtime.schedules import BlockingSchedules, Series, series
 from oqron_sql.runtime.telling import announce_blocking, joined, tell_blocking
 from oqron_sql.runtime.watching import blocking_changes_of
@@ -92,7 +92,7 @@ class BlockingQueue:
         **options: Unpack[Options],
     ) -> BlockingJobHandle:
         """Save a job that is due after `delay`: a timedelta, seconds, or "in 5 minutes"."""
-        options["delay"] = delay
+        options["delay"] = orders.leading(delay)
         return self.add(name, data, opts, session=session, **options)
 
     def now(
@@ -130,7 +130,7 @@ class BlockingQueue:
             InvalidInput: a name, a bound, an option or the payload cannot be what it is.
         """
         own = opts or self.defaults
-        made = series(self.name, name, data, own, options, every=after(interval))
+        made = series(self.name, name, data, own, options, every=orders.leading(interval))
         return self._put(made, session)
 
     def cron(

@@ -18,6 +18,7 @@ from oqron_sql.contract.options import (
     Group,
     JobOptions,
 )
+from oqron_sql.errors import InvalidInput
 
 Span = timedelta | float | str
 """A span of time: a timedelta, a number of seconds, or a text like "5 minutes"."""
@@ -76,7 +77,7 @@ def order(queue: str, name: str, data: Any, opts: JobOptions, given: Options) ->
     Raises:
         InvalidInput: a name or an option cannot be what it is.
     """
-    return new_job(queue, name, data, with_options(opts, given))
+    return new_job(queue, name, data, heeded(with_options(opts, given)))
 
 
 def order_bulk(
@@ -87,11 +88,28 @@ def order_bulk(
     Raises:
         InvalidInput: a name or an option cannot be what it is.
     """
-    shared = with_options(defaults, given)
+    shared = heeded(with_options(defaults, given))
     return [
-        new_job(queue, name, data, with_options(own[0], given) if own else shared)
+        new_job(queue, name, data, heeded(with_options(own[0], given)) if own else shared)
         for name, data, *own in entries
     ]
+
+
+def heeded(opts: JobOptions) -> JobOptions:
+    """Return the options, all of which somebody acts on.
+
+    Raises:
+        InvalidInput: one of them is kept by stores for others, and would silently do nothing.
+    """
+    if opts.repeat is not None:
+        raise InvalidInput(
+            "repeat", opts.repeat, "makes no series: use every() or cron() of the queue"
+        )
+    if opts.lifo:
+        raise InvalidInput(
+            "lifo", opts.lifo, "is not a job's: Worker(limits=FetchOptions(lifo=True)) decides"
+        )
+    return opts
 
 
 def with_options(opts: JobOptions, given: Options) -> JobOptions:
@@ -102,6 +120,20 @@ def with_options(opts: JobOptions, given: Options) -> JobOptions:
 def after(delay: Span) -> timedelta:
     """Return the span that `delay` means, with or without a leading "in "."""
     return parse_duration(delay.removeprefix("in ") if isinstance(delay, str) else delay)
+
+
+def leading(span: Span) -> timedelta:
+    """Return the span that a call begins with, before the name of the jobs."""
+    try:
+        return after(span)
+    except InvalidInput as error:
+        raise out_of_place(error) from None
+
+
+def out_of_place(error: InvalidInput) -> InvalidInput:
+    """Return an error of what comes first in a call, for whoever began with the name."""
+    problem = f"{error.problem}; it comes first, then the name of the job"
+    return InvalidInput(error.field, error.value, problem)
 
 
 def saved(job: Job) -> StoreEvent:

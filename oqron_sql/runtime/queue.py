@@ -17,7 +17,7 @@ from oqron_sql.contract.checks import check_name
 from oqron_sql.contract.options import DEFAULT_OPTIONS
 from oqron_sql.runtime import orders
 from oqron_sql.runtime.handles import JobHandle
-from oqron_sql.runtime.orders import Bulk, Options, Span, after
+from oqron_sql.runtime.orders import Bulk, Options, Span
 from oqron_sql.runtime.schedules import Schedules, Series, series
 from oqron_sql.runtime.telling import announce, joined, tell
 from oqron_sql.runtime.watching import changes_of
@@ -94,7 +94,7 @@ class Queue:
         **options: Unpack[Options],
     ) -> JobHandle:
         """Save a job that is due after `delay`: a timedelta, seconds, or "in 5 minutes"."""
-        options["delay"] = delay
+        options["delay"] = orders.leading(delay)
         return await self.add(name, data, opts, session=session, **options)
 
     async def now(
@@ -132,7 +132,7 @@ class Queue:
             InvalidInput: a name, a bound, an option or the payload cannot be what it is.
         """
         own = opts or self.defaults
-        made = series(self.name, name, data, own, options, every=after(interval))
+        made = series(self.name, name, data, own, options, every=orders.leading(interval))
         return await self._put(made, session)
 
     async def cron(

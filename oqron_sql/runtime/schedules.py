@@ -9,7 +9,8 @@ from typing import Any, cast
 
 from oqron_sql.contract import AsyncStore, EventType, JobOptions, Repeat, Schedule, Store
 from oqron_sql.contract.schedules import CatchUp
-from oqron_sql.runtime.orders import Options, with_options
+from oqron_sql.errors import InvalidInput
+from oqron_sql.runtime.orders import Options, heeded, out_of_place, with_options
 from oqron_sql.runtime.telling import announce, announce_blocking
 
 
@@ -56,10 +57,17 @@ def series(
         key=asked.get("key") or name,
         name=name,
         data=data,
-        opts=with_options(opts, cast("Options", options)),
-        repeat=Repeat(cron=cron, every=every, tz=tz, **bounds),
+        opts=heeded(with_options(opts, cast("Options", options))),
+        repeat=_repeat(cron=cron, every=every, tz=tz, **bounds),
         catchup=asked.get("catchup", "latest"),
     )
+
+
+def _repeat(**members: Any) -> Repeat:
+    try:
+        return Repeat(**members)
+    except InvalidInput as error:
+        raise out_of_place(error) if error.field == "cron" else error from None
 
 
 class Schedules:

@@ -10,6 +10,7 @@ from oqron_sql.contract import Job, JobOptions, JobState, new_job
 from oqron_sql.contract.options import DEFAULT_OPTIONS
 from oqron_sql.errors import InvalidInput
 from oqron_sql.hiding import hiding
+from oqron_sql.runtime.orders import heeded
 
 
 @hiding("data")
@@ -47,7 +48,7 @@ def grow(root: FlowJob) -> Branch:
     Raises:
         InvalidInput: a name or an option cannot be what it is, or not of a job with children.
     """
-    job = new_job(root.queue, root.name, root.data, root.opts)
+    job = new_job(root.queue, root.name, root.data, heeded(root.opts))
     branches = [grow(child) for child in root.children]
     if branches:
         _wait_for(job, [branch.job for branch in branches])

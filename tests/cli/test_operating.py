@@ -35,6 +35,10 @@ def test_jobs_are_listed_without_what_they_carry(operator: Operator) -> None:
     assert "welcome [red]" in said
     assert "no such address" in said
     assert "at all" not in said
+    tried = {
+        line.split()[3]: line.split()[4] for line in said.splitlines()[1:-1] if "[red]" in line
+    }
+    assert tried == {"waiting": "0", "active": "1", "completed": "1", "failed": "1"}
     assert said.endswith("5 of 5\n")
     assert PAYLOAD not in said + str(listed)
     assert operator.run("jobs", "list", HOSTILE, "--limit", "2", "--offset", "4").said.endswith(
@@ -54,6 +58,7 @@ def test_a_job_is_shown_with_all_it_carries(sqlite_operator: Operator) -> None:
     assert PAYLOAD in said
     assert "    at all\n" in said
     assert "\x1b" not in said
+    assert "attempts               1 of 1\n" in said
 
 
 def test_jobs_are_changed_and_those_that_cannot_be_are_told(operator: Operator) -> None:

@@ -6,6 +6,7 @@ import sys
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import text
 
 from oqron_sql.contract import Repeat, Schedule
 from oqron_sql.testing.steps import PAYLOAD
@@ -103,6 +104,26 @@ def test_the_doctor_finds_that_nobody_fires(sqlite_operator: Operator) -> None:
     assert found["about"] == "schedule 'late' of queue 'mail'"
     assert found["problem"] == "has been due for 3 h"
     sqlite_operator.run("schedules", "pause", "mail", "late")
+    assert sqlite_operator.read("doctor")["healthy"]
+
+
+_LOST = text("UPDATE oqron_schedules SET tz = 'Mars' WHERE schedule_key = 'broken'")
+
+
+def test_one_that_cannot_be_read_here_hides_no_other(sqlite_operator: Operator) -> None:
+    sqlite_operator.run("schedules", "add", "mail", "sound", *EVERY)
+    sqlite_operator.run("schedules", "add", "mail", "broken", "--cron", "@daily", "--tz", "UTC")
+    with sqlite_operator.store() as store:
+        store.run(lambda tx: tx.conn.execute(_LOST))
+    broken, sound = sqlite_operator.read("schedules", "list")
+    assert (broken["repeat"]["tz"], sound["error"]) == ("Mars", None)
+    assert "IANA zone" in broken["error"]
+    shown = sqlite_operator.run("schedules", "list")
+    assert "cannot be read here: tz: must be a known IANA zone" in shown.said
+    assert "Mars" in sqlite_operator.run("schedules", "show", "mail", "broken").said
+    (found,) = sqlite_operator.read("doctor", status=1)["findings"]
+    assert found["about"] == "schedule 'broken' of queue 'mail'"
+    sqlite_operator.run("schedules", "remove", "mail", "broken", "--yes")
     assert sqlite_operator.read("doctor")["healthy"]
 
 

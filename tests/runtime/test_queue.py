@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
 
 from oqron_sql import (
+    AsyncMemoryStore,
     AsyncSQLStore,
     AsyncStore,
     BlockingQueue,
@@ -25,7 +26,15 @@ from oqron_sql import (
     Queue,
     SQLStore,
 )
-from oqron_sql.contract import Backoff, Deduplication, EventType, Group, StoreEvent, hash_payload
+from oqron_sql.contract import (
+    Backoff,
+    Deduplication,
+    EventType,
+    Group,
+    Repeat,
+    StoreEvent,
+    hash_payload,
+)
 from oqron_sql.errors import (
     ConfigurationError,
     GroupFull,
@@ -90,6 +99,31 @@ async def test_what_cannot_be_is_refused_before_anything_is_written(store: Async
     ]
     for error, call in bad:
         with pytest.raises(error):
+            await call()
+    assert await store.list_queues() == []
+
+
+@pytest.mark.parametrize(
+    ("opts", "said"),
+    [
+        (JobOptions(repeat=Repeat(every=HOUR)), r"use every\(\) or cron\(\) of the queue"),
+        (JobOptions(lifo=True), r"limits=FetchOptions\(lifo=True\)"),
+    ],
+)
+async def test_what_nobody_acts_on_is_refused(opts: JobOptions, said: str) -> None:
+    """Stores keep these options for others, and a job that has one would silently run as any."""
+    store = AsyncMemoryStore()
+    queue = queue_of(store)
+    calls: list[Callable[[], Any]] = [
+        lambda: queue.add("job", opts=opts),
+        lambda: queue.add("job", opts=opts, attempts=3),
+        lambda: queue.add_bulk([("job", None, opts)]),
+        lambda: Queue(QUEUE, store, opts).add_bulk([("job", None)]),
+        lambda: queue.every(HOUR, "job", opts=opts),
+        lambda: FlowProducer(store).add(FlowJob(QUEUE, "job", opts=opts)),
+    ]
+    for call in calls:
+        with pytest.raises(InvalidInput, match=said):
             await call()
     assert await store.list_queues() == []
     with pytest.raises(InvalidName):

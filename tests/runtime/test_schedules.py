@@ -9,12 +9,22 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
-from oqron_sql import AsyncStore, BlockingQueue, Context, JobOptions, MemoryStore, Queue
+from oqron_sql import (
+    AsyncSQLStore,
+    AsyncStore,
+    BlockingQueue,
+    Context,
+    JobOptions,
+    MemoryStore,
+    Queue,
+)
 from oqron_sql.contract import Clock, EventType, JobState, StoreEvent
 from oqron_sql.contract.schedules import slot_id
 from oqron_sql.errors import ConfigurationError, InvalidInput
 from oqron_sql.memory.data import MemoryData
+from oqron_sql.queries.tx import Tx
 from oqron_sql.runtime import Scheduler
 from oqron_sql.testing import StoreHarness
 from oqron_sql.testing.steps import PAYLOAD, now_of
@@ -135,6 +145,58 @@ async def _waiting_are(store: AsyncStore, n: int) -> bool:
     return found == n
 
 
+BROKEN: dict[str, Any] = {
+    "tz": {"tz": "Mars/Base"},
+    "cron": {"cron": "@fortnightly"},
+    "catchup": {"catchup": "newest"},
+    "colour": {"opts": '{"colour": "blue"}'},
+    "data": {"data": "{"},
+}
+
+
+async def test_one_that_cannot_be_read_here_holds_up_no_other(
+    store: AsyncStore, harness: StoreHarness, family: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As that of a newer version, or in a zone that this machine does not know."""
+    if not isinstance(store, AsyncSQLStore):
+        pytest.skip("memory holds no row of another version")
+    queue = queue_of(store, f"mail of {family}")  # for it is told once in a process
+    for key in (*BROKEN, "sound"):
+        await queue.cron("@hourly", "report", key=key, tz="UTC")
+    for key, members in BROKEN.items():
+        await store.run(functools.partial(_break, key=key, members=members))
+    listed = {each.key: each.error or "" for each in await queue.schedules.list()}
+    assert [key for key, error in listed.items() if not error] == ["sound"]
+    assert all(key in listed[key] for key in BROKEN)
+    zone = await queue.schedules.get("tz")
+    assert zone is not None
+    assert (zone.repeat.tz, zone.repeat.cron, zone.name) == ("Mars/Base", "@hourly", "report")
+    async with Scheduler(queue.name, store, poll=0.05):
+        for n in (1, 2):
+            await harness.advance(HOUR)
+            await until(functools.partial(_fired, queue, "sound", n))
+    assert await store.fire_schedules(queue.name, limit=1) == []
+    said = [each.getMessage() for each in caplog.records]
+    broken = [line.split("'")[1] for line in said if "cannot be read" in line]
+    assert sorted(broken) == sorted(BROKEN)
+    for key in BROKEN:
+        assert await queue.schedules.pause(key)
+        found = await queue.schedules.get(key)
+        assert found is not None
+        assert (found.paused, found.next_slot, found.error) == (True, None, listed[key])
+    with pytest.raises(InvalidInput, match="IANA zone"):
+        await queue.schedules.resume("tz")
+    await queue.cron("@hourly", "report", key="tz", tz="Europe/Vienna")
+    assert await queue.schedules.remove("cron")
+    assert [each.key for each in await queue.schedules.list() if not each.error] == ["sound", "tz"]
+
+
+def _break(tx: Tx, *, key: str, members: dict[str, Any]) -> None:
+    table = tx.tables.schedules
+    tx.begin()
+    tx.conn.execute(update(table).where(table.c.schedule_key == key).values(members))
+
+
 async def test_a_series_is_changed(store: AsyncStore, harness: StoreHarness) -> None:
     queue = queue_of(store)
     await queue.cron("0 3 * * *", "report", tz="Europe/Vienna", key="nightly", limit=5)
@@ -152,9 +214,10 @@ async def test_a_series_is_changed(store: AsyncStore, harness: StoreHarness) -> 
 @pytest.mark.parametrize(
     ("how", "when", "options", "said"),
     [
-        ("every", "often", {}, "must read like"),
+        ("every", "often", {}, "must read like .* it comes first, then the name"),
         ("every", 0.1, {}, "at least a second"),
-        ("cron", "often", {}, "wrong number of fields"),
+        ("cron", "often", {}, "wrong number of fields.* it comes first, then the name"),
+        ("schedule", "often", {}, "must read like .* it comes first, then the name"),
         ("cron", "@daily", {"tz": "Mars"}, "IANA zone"),
         ("cron", "@daily", {"delay": 5}, "cannot be asked of the jobs of a schedule"),
         ("cron", "@daily", {"catchup": "some"}, "latest, all or none"),

@@ -14,6 +14,7 @@ from oqron_sql.contract import (
     JobState,
     Repeat,
     Retry,
+    Schedule,
 )
 from oqron_sql.contract.model import FINISHED, LIVE
 from oqron_sql.errors import InvalidInput
@@ -187,6 +188,17 @@ async def test_live_jobs_that_repeat_are_scheduled(store: AsyncStore) -> None:
     await save_new(store, "later", repeat=repeat, delay=MINUTE)
     (info,) = await store.list_queues()
     assert info.scheduled_count == 3
+
+
+async def test_schedules_that_go_on_are_scheduled(store: AsyncStore) -> None:
+    await save_new(store, "once")
+    await save_new(store, "other", queue="another")
+    for key in ("a", "b", "paused"):
+        made = Schedule(queue_name=QUEUE, key=key, name="job", repeat=Repeat(every=HOUR))
+        await store.put_schedule(QUEUE, made)
+    await store.pause_schedule(QUEUE, "paused")
+    counts = {info.name: info.scheduled_count for info in await store.list_queues()}
+    assert counts == {QUEUE: 2, "another": 0}
 
 
 async def test_the_latest_activity_is_that_of_any_job(store: AsyncStore) -> None:
