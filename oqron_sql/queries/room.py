@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from oqron_sql.contract.model import Job, JobState
 from oqron_sql.errors import GroupFull
-from oqron_sql.queries.groups import get_waiting_group_count, know_group
+from oqron_sql.queries.groups import get_waiting_group_count, know_groups
 from oqron_sql.queries.tx import Tx
 
 Row = tuple[dict[str, Any], Job]
@@ -48,7 +48,7 @@ def _is_bounded(job: Job) -> bool:
 def _lock(tx: Tx, queue: str, group: str) -> None:
     groups = tx.tables.groups
     tx.begin()
-    know_group(tx, queue, group)
+    know_groups(tx, queue, [group])
     mine = select(groups.c.group_id).where(groups.c.queue_name == queue, groups.c.group_id == group)
     tx.conn.execute(tx.dialect.lock_rows(mine, skip_locked=False)).all()
 

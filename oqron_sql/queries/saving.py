@@ -13,7 +13,7 @@ from oqron_sql.contract.checks import check_list
 from oqron_sql.contract.model import FINISHED, Job
 from oqron_sql.errors import OqronError
 from oqron_sql.queries import flows, tallies
-from oqron_sql.queries.groups import know_group
+from oqron_sql.queries.groups import know_groups
 from oqron_sql.queries.history import append
 from oqron_sql.queries.room import demand_room
 from oqron_sql.queries.rows import NOW, history_of, place, row_of
@@ -117,11 +117,19 @@ def _save_chunk(tx: Tx, chunk: list[tuple[dict[str, Any], Job]]) -> list[str]:
     names = tuple(c.name for c in jobs.columns if c.name in present - same.keys() - set(timed))
     values = _values(rows, names, present)
     inserted = tx.dialect.insert_many(tx, jobs, names, values, timed=timed, same=same)
-    for key in sorted({(r["queue_name"], r["group_id"]) for r in rows if "group_id" in r}):
-        know_group(tx, *key)
+    _know_groups(tx, rows)
     if inserted == len(rows) or "dedup_slot" not in present:
         return [row["id"] for row in rows]
     return _stand_ins(tx, chunk)
+
+
+def _know_groups(tx: Tx, rows: Sequence[dict[str, Any]]) -> None:
+    found: dict[str, set[str]] = {}
+    for row in rows:
+        if "group_id" in row:
+            found.setdefault(row["queue_name"], set()).add(row["group_id"])
+    for queue in sorted(found):
+        know_groups(tx, queue, found[queue])
 
 
 def _values(
@@ -181,7 +189,7 @@ def _save(tx: Tx, row: dict[str, Any], job: Job) -> str:
 def _complete(tx: Tx, row: dict[str, Any], job: Job) -> None:
     """Write what belongs to a new row in other tables."""
     if "group_id" in row:
-        know_group(tx, row["queue_name"], row["group_id"])
+        know_groups(tx, row["queue_name"], [row["group_id"]])
     if row["state"] in FINISHED:
         tallies.add(tx, row["queue_name"], row["state"], 1)
     if "entries" in row:

@@ -92,7 +92,7 @@ def _write(tx: Tx, old: Row[Any], values: dict[str, Any], entries: dict[str, lis
         )
     tx.conn.execute(update(jobs).where(jobs.c.seq == old.seq).values(values))
     if values.get("group_id") is not None:
-        groups.know_group(tx, old.queue_name, values["group_id"])
+        groups.know_groups(tx, old.queue_name, [values["group_id"]])
     if moved:
         rouse_for(tx, [{"queue_name": old.queue_name, "state": state}])
         tallies.add(tx, old.queue_name, old.state, -1)

@@ -207,16 +207,17 @@ def limits_without_turns() -> None:
 
 def group_counted_early() -> None:
     """The active jobs of a group are those of the moment before."""
-    right: Any = groups._full
-    before: set[str] = set()
+    right: Any = groups._room
+    before: dict[str, int] = {}
 
-    def full(tx: Tx, queue: str, turn: Any, opts: Any) -> set[str]:
-        told = set(before)
+    def room(tx: Tx, queue: str, turn: Any, share: int, opts: Any) -> dict[str, int]:
+        most = min(share, opts.group_concurrency or share)
+        told = {group: min(most, before.get(group, most)) for group in turn}
         before.clear()
-        before.update(right(tx, queue, turn, opts))
+        before.update(right(tx, queue, turn, share, opts))
         return told
 
-    set_on(groups, "_full", full)
+    set_on(groups, "_room", room)
 
 
 def newest_first() -> None:

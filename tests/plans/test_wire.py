@@ -22,7 +22,7 @@ ROUND_TRIPS: dict[str, dict[str, int]] = {
     "save_bulk 1000":  {"postgresql": 1, "mariadb": 1, "sqlite": 1},
     "save_bulk 1000, one known": {"postgresql": 3, "mariadb": 2, "sqlite": 2},
     "fetch_jobs 50":   {"postgresql": 1, "mariadb": 4, "sqlite": 1},
-    "fetch by turns":  {"postgresql": 9, "mariadb": 10, "sqlite": 9},
+    "fetch by turns":  {"postgresql": 7, "mariadb": 8, "sqlite": 7},
     "finish_jobs 50":  {"postgresql": 1, "mariadb": 4, "sqlite": 4},
     "finish, one failed": {"postgresql": 7, "mariadb": 7, "sqlite": 7},
     "extend_locks 50": {"postgresql": 4, "mariadb": 4, "sqlite": 4},

@@ -196,6 +196,28 @@ async def test_several_are_fetched_in_rounds(store: AsyncStore) -> None:
     assert await store.fetch_jobs(QUEUE, WORKER, MINUTE, 9, opts) == []
 
 
+@pytest.mark.parametrize(("n", "cap"), [(9, 40), (40, 4)])
+async def test_many_at_once_are_those_of_many_fetches(store: AsyncStore, n: int, cap: int) -> None:
+    """Of groups of any size, be there more of them than jobs to fetch or fewer."""
+    sizes = {"a": 25, "b": 1, "c": 7, "-": 6, "d": 2}
+    names = [f"{group}{i:02}" for group, size in sizes.items() for i in range(size)]
+    for queue in (QUEUE, "another"):
+        options = [{"group": None if name[0] == "-" else Group(id=name[0])} for name in names]
+        made = [
+            job(name, queue=queue, priority=int(name[1:]) % 3, **given)  # which mixes them up
+            for name, given in zip(names, options, strict=True)
+        ]
+        await store.save_bulk(queue, made)
+    one_by_one = [await fetch(store, group_concurrency=cap) for _ in range(n)]
+    expected = [each.name for each in one_by_one if each is not None]
+    opts = FetchOptions(group_concurrency=cap)
+    for part in (n // 2, n - n // 2):
+        at_once = await store.fetch_jobs("another", WORKER, MINUTE, part, opts)
+        assert [each.name for each in at_once] == expected[: len(at_once)]
+        expected = expected[len(at_once) :]
+    assert expected == []
+
+
 async def test_one_call_does_not_exceed_the_cap(store: AsyncStore) -> None:
     await grouped(store, *["a"] * 5)
     opts = FetchOptions(group_concurrency=3)
