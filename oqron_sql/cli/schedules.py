@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
 import json
-from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -23,21 +21,18 @@ from oqron_sql.cli.database import (
     confirm,
     read_span,
 )
-from oqron_sql.cli.printing import new_console, print_json, say
+from oqron_sql.cli.printing import new_console, say
+from oqron_sql.cli.schedule_changes import change, find
 from oqron_sql.cli.schedule_views import print_schedule, print_schedules
-from oqron_sql.contract import AsyncStore, Schedule
+from oqron_sql.contract import Schedule
 from oqron_sql.contract.schedules import CatchUp
-from oqron_sql.errors import InvalidInput, OqronError
+from oqron_sql.errors import InvalidInput
 from oqron_sql.runtime import Queue
 from oqron_sql.runtime.schedules import Series
 
 app = typer.Typer(help="Look at schedules, and change them.", no_args_is_help=True)
 
 Key = Annotated[str, typer.Argument(metavar="KEY", help="The key of the schedule.")]
-
-
-class NoSuchSchedule(OqronError):
-    """A key that no schedule of the queue has."""
 
 
 @app.command("list")
@@ -69,7 +64,7 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Show all of a schedule, with what its jobs carry. Exit status: 1 if there is none."""
-    found = Database(url, prefix, schema).ask(lambda store: _find(store, queue, key))
+    found = Database(url, prefix, schema).ask(lambda store: find(store, queue, key))
     print_schedule(found, as_json=as_json)
 
 
@@ -113,6 +108,8 @@ def add(
     """
     if (cron is None) == (every is None):
         raise typer.BadParameter("give either --cron or --every")
+    if tz is not None and cron is None:
+        raise typer.BadParameter("--tz goes with --cron: an interval has no clock")
     carried = _read_json(data)
     options: Series = {
         "key": key,
@@ -130,7 +127,10 @@ def add(
             return await wanted.cron(cron, name, carried, tz=tz, **options)
         return await wanted.every(read_span("--every", every or ""), name, carried, **options)
 
-    print_schedule(Database(url, prefix, schema).ask(work), as_json=as_json)
+    made = Database(url, prefix, schema).ask(work)
+    print_schedule(made, as_json=as_json)
+    if made.over:
+        say(new_console(stderr=True), "Note that it is over: no time is left for it.")
 
 
 @app.command()
@@ -143,7 +143,7 @@ def pause(
     as_json: AsJson = False,
 ) -> None:
     """Fire no more slots of a schedule. Exit status: 1 if there is none."""
-    _change(
+    change(
         Database(url, prefix, schema),
         (queue, key),
         lambda store: store.pause_schedule(queue, key),
@@ -162,7 +162,7 @@ def resume(
     as_json: AsJson = False,
 ) -> None:
     """Let a schedule go on, with its first slot from now on. Exit status: 1 if there is none."""
-    _change(
+    change(
         Database(url, prefix, schema),
         (queue, key),
         lambda store: store.resume_schedule(queue, key),
@@ -183,51 +183,13 @@ def remove(
 ) -> None:
     """End a schedule; the jobs that it made stay. Exit status: 1 if there is none."""
     confirm(f"End schedule {key!r} of queue {queue!r}?", yes=yes)
-    _change(
+    change(
         Database(url, prefix, schema),
         (queue, key),
         lambda store: store.remove_schedule(queue, key),
         "is removed",
         as_json=as_json,
     )
-
-
-def _change(
-    database: Database,
-    which: tuple[str, str],
-    change: Callable[[AsyncSQLStore], Awaitable[bool]],
-    done: str,
-    *,
-    as_json: bool,
-) -> None:
-    """Make a change and tell it."""
-    queue, key = which
-
-    async def work(store: AsyncSQLStore) -> None:
-        if not await change(store):
-            await _find(store, queue, key)
-
-    database.ask(work)
-    if as_json:
-        print_json({"queue": queue, "key": key, "done": done})
-    else:
-        say(new_console(), f"Schedule {key!r} of queue {queue!r} {done}.")
-
-
-async def _find(store: AsyncStore, queue: str, key: str) -> Schedule:
-    """Return the schedule.
-
-    Raises:
-        NoSuchSchedule: there is none.
-    """
-    found = await store.get_schedule(queue, key)
-    if found is None:
-        keys = [each.key for each in await store.list_schedules(queue, 0, 1000)]
-        close = difflib.get_close_matches(key, keys, n=1)
-        listed = "`oqron-sql schedules list` lists those there are"
-        hint = f"did you mean {close[0]!r}?" if close else listed
-        raise NoSuchSchedule(f"queue {queue!r} has no schedule {key!r}; {hint}")
-    return found
 
 
 def _read_json(text: str) -> Any:

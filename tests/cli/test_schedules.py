@@ -75,6 +75,7 @@ def test_schedules_are_shown_to_people(sqlite_operator: Operator) -> None:
         (["add", "q", "job", "--cron", "* *"], "cron: wrong number of fields"),
         (["add", "q", "job", "--cron", "@daily", "--tz", "Mars"], "IANA zone"),
         (["add", "q", "job", "--every", "often"], "--every: must read like"),
+        (["add", "q", "job", *EVERY, "--tz", "UTC"], "--tz goes with --cron"),
         (["add", "q", "job", "--every", "10ms"], "at least a second"),
         (["add", "q", "job", *EVERY, "--data", "{to: me}"], "--data must be JSON"),
         (["add", "q", "job", *EVERY, "--data", "NaN"], "cannot store this value as JSON"),
@@ -91,6 +92,15 @@ def test_schedules_are_shown_to_people(sqlite_operator: Operator) -> None:
 def test_wrong_input(sqlite_operator: Operator, arguments: list[str], said: str) -> None:
     refused(sqlite_operator.run("schedules", *arguments), said)
     assert sqlite_operator.read("schedules", "list") == []
+
+
+def test_a_schedule_that_never_fires_is_told_of(sqlite_operator: Operator) -> None:
+    late = ("schedules", "add", "q", "job", *EVERY, "--end", "2020-01-01T00:00Z")
+    outcome = sqlite_operator.run(*late)
+    assert (outcome.status, outcome.errors) == (
+        0,
+        "Note that it is over: no time is left for it.\n",
+    )
 
 
 def test_the_doctor_finds_that_nobody_fires(sqlite_operator: Operator) -> None:
