@@ -189,7 +189,9 @@ class Floor:
             if made is None:
                 made = entry.call(group if entry.size else group[0])
             value = await made
-        except (Exception, asyncio.CancelledError, SystemExit) as error:  # noqa: BLE001 - recorded
+        except (KeyboardInterrupt, GeneratorExit):  # which are about the loop, not about the job
+            raise
+        except BaseException as error:  # noqa: BLE001 - recorded, whatever somebody made of it
             self._end(group, [self._judge(attempt, error) for attempt in group])
         else:
             self._end(group, self._results(group, value))

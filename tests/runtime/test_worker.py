@@ -158,6 +158,13 @@ async def test_a_handler_may_give_up(store: AsyncStore) -> None:
     async def leaves(context: Context[Any]) -> None:
         raise SystemExit(3)
 
+    class Odd(BaseException):
+        """As some libraries have it, lest somebody catches it."""
+
+    @worker.handler("odd")
+    async def odd(context: Context[Any]) -> None:
+        raise Odd("not an Exception")
+
     async with working(worker):
         job = await queue.add("hopeless", PAYLOAD, attempts=5)
         with pytest.raises(JobFailed, match="GiveUp: there is no such address"):
@@ -165,6 +172,8 @@ async def test_a_handler_may_give_up(store: AsyncStore) -> None:
         assert (await ended(store, job.id)).attempts_made == 1
         found = await ended(store, (await queue.add("leaves", PAYLOAD)).id)
         assert found.failed_reason == "SystemExit: 3"
+        found = await ended(store, (await queue.add("odd")).id)
+        assert found.failed_reason == "Odd: not an Exception"
 
 
 async def test_what_cannot_be_stored_fails_alone(store: AsyncStore) -> None:
