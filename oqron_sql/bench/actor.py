@@ -21,7 +21,7 @@ from oqron_sql.bench.side import Side, shared_out
 from oqron_sql.runtime.loops import fastest_loop
 
 WARM_UP = 20
-LOOK, QUIET = 0.02, 0.3
+LOOK, QUIET = 0.02, 0.1
 """How often one looks whether all jobs have begun, and how long none must, to be so."""
 PAUSES = (0.01, 0.04)
 """The bounds of what lies between jobs that are added to an idle worker."""

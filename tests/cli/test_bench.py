@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import json
 import signal
-import time
 from pathlib import Path
 from xml.etree import ElementTree as Xml
 
@@ -40,14 +40,13 @@ def result_of(*labels: str) -> Result:
     return made
 
 
-def test_every_question_is_answered_and_nothing_is_left(
-    sqlite_operator: Operator, tmp_path: Path
-) -> None:
-    operator = sqlite_operator
-    operator.fill()
-    before = tables(operator)
-    picture = tmp_path / "made.svg"
-    told = operator.read("bench", *SMALL, "--plot", str(picture))
+def test_every_question_is_answered_and_nothing_is_left(run_here: RunHere, tmp_path: Path) -> None:
+    picture, new = tmp_path / "made.svg", tmp_path / "new.db"
+    outcome = run_here(
+        "bench", *SMALL, "--json", "--plot", str(picture), "--url", f"sqlite:///{new}"
+    )
+    assert outcome.status == 0, outcome.errors
+    told = json.loads(outcome.said)
     assert [question["name"] for question in told["questions"]] == NAMES == list(ASKED)
     (contestant,) = told["contestants"]
     for question in told["questions"]:
@@ -57,27 +56,19 @@ def test_every_question_is_answered_and_nothing_is_left(
     assert contestant["server"]
     assert told["machine"]["cores"]
     assert told["packages"]["sqlalchemy"] == sa.__version__
-    assert tables(operator) == before
+    assert list(tmp_path.iterdir()) == [picture]
     assert Xml.parse(picture).getroot().tag == f"{SVG}svg"
 
 
-def test_ctrl_c_leaves_nothing_either(
-    start: Start, sqlite_operator: Operator, tmp_path: Path
-) -> None:
-    new, before = tmp_path / "new.db", tables(sqlite_operator)
-    urls = ("--url", sqlite_operator.url, "--url", f"sqlite:///{new}")
-    command = start("bench", "--jobs", "100000", *urls)
-
-    def at_work() -> bool:
-        time.sleep(0.2)
-        return new.exists() and tables(sqlite_operator) != before
-
-    command.wait_until(at_work)
+def test_ctrl_c_drops_the_tables_and_leaves_others(start: Start, sqlite_operator: Operator) -> None:
+    sqlite_operator.fill()
+    before = tables(sqlite_operator)
+    command = start("bench", "--jobs", "100000", "--url", sqlite_operator.url)
+    command.wait_until(lambda: tables(sqlite_operator) != before)
     command.process.send_signal(signal.SIGINT)
     assert command.wait() == 130, command.said
     assert command.said == "Interrupted; the tables are dropped.\n"
     assert tables(sqlite_operator) == before
-    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(

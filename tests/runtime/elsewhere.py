@@ -1,36 +1,38 @@
-"""Another process that uses the same queue: `python -m tests.runtime.elsewhere URL`.
+"""Another process that uses the same queue: `python -m tests.runtime.elsewhere`.
 
-It does what each line of its input says, and answers with the id of the job it was about.
+It does what each line of its input says, and answers with the id of the job it was about. From
+`open URL` to `close` it is about one database: a process takes longer to start than most tests.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 from typing import Any
 
 from oqron_sql import AsyncSQLStore, Context, JobState, Queue, Worker
-from tests.runtime.steps import QUEUE, ended, in_state
+from tests.runtime.steps import QUEUE, ended, in_state, working
 
 
-async def main(url: str) -> None:
-    async with AsyncSQLStore(url) as store:
-        queue, worker = Queue(QUEUE, store), Worker(QUEUE, store, poll=0.1)
-        release = asyncio.Event()
+async def serve(store: AsyncSQLStore) -> None:
+    """Do what is told, until that is to close."""
+    queue, worker = Queue(QUEUE, store), Worker(QUEUE, store, poll=0.1)
+    release = asyncio.Event()
 
-        @worker.handler()
-        async def wait(context: Context[Any]) -> str:
-            context.progress(50)
-            await release.wait()
-            if context.name == "broken":
-                raise ValueError("as it should")
-            return "done elsewhere"
+    @worker.handler()
+    async def wait(context: Context[Any]) -> str:
+        context.progress(50)
+        await release.wait()
+        if context.name == "broken":
+            raise ValueError("as it should")
+        return "done elsewhere"
 
-        loop, said, working = asyncio.get_running_loop(), "ready", False
+    said, at_work = "open", list[Worker]()
+    async with contextlib.AsyncExitStack() as stack:
         while True:
             print(said, flush=True)
-            words = (await loop.run_in_executor(None, sys.stdin.readline)).split()
-            match words:
+            match await listen():
                 case ["add", name]:
                     said = (await queue.add(name)).id
                 case ["schedule", seconds]:
@@ -46,9 +48,8 @@ async def main(url: str) -> None:
                 case ["go-on", said]:
                     await queue.schedules.resume(said)
                 case ["work", said]:
-                    if not working:
-                        await worker.start()
-                    working = True
+                    if worker not in at_work:
+                        at_work.append(await stack.enter_async_context(working(worker)))
                     await in_state(store, said, JobState.ACTIVE)
                 case ["release", said]:
                     release.set()
@@ -58,5 +59,19 @@ async def main(url: str) -> None:
                     return
 
 
+async def listen() -> list[str]:
+    """Return what is told next, nothing at the end."""
+    line: str = await asyncio.get_running_loop().run_in_executor(None, sys.stdin.readline)
+    return line.split()
+
+
+async def main() -> None:
+    """Serve one database after the other."""
+    while told := await listen():
+        async with AsyncSQLStore(told[1]) as store:
+            await serve(store)
+        print("closed", flush=True)
+
+
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1]))
+    asyncio.run(main())

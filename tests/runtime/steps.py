@@ -97,18 +97,23 @@ class Looks:
     """When somebody last looked ahead, and that nobody is about to."""
 
     def __init__(self, store: AsyncStore, monkeypatch: pytest.MonkeyPatch) -> None:
-        self._look, self._last = store.get_outlook, time.monotonic()
+        self._look, self._last, self._n = store.get_outlook, time.monotonic(), 0
         monkeypatch.setattr(store, "get_outlook", self)
 
     async def __call__(self, queue: str) -> Outlook:
         found = await self._look(queue)
-        self._last = time.monotonic()
+        self._last, self._n = time.monotonic(), self._n + 1
         return found
 
     async def rest(self) -> None:
         """Wait until nobody has looked for longer than it takes from a hint to a look."""
         self._last = time.monotonic()
         await until(lambda: time.monotonic() - self._last > 0.1)
+
+    async def again(self) -> None:
+        """Wait until what a look leads to has been done, and somebody looks once more."""
+        enough = self._n + 2
+        await until(lambda: self._n >= enough)
 
 
 @contextlib.asynccontextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from datetime import timedelta
@@ -15,7 +14,7 @@ from oqron_sql import AsyncStore, Context, FlowProducer, JobOptions, JobState
 from oqron_sql.contract import Deduplication
 from oqron_sql.errors import InvalidInput, JobFailed
 from oqron_sql.runtime import FlowJob
-from tests.runtime.steps import in_state, until, worker_of, working
+from tests.runtime.steps import Looks, in_state, until, worker_of, working
 
 PAGES, REPORTS, MAIL = "pages", "reports", "mail"
 ONCE = Deduplication(key="once")
@@ -110,13 +109,16 @@ async def test_a_child_that_another_stands_for_is_not_waited_for(
     assert await flow.job.result(10) == 2
 
 
-async def test_a_parent_is_told_of_at_once(store: AsyncStore) -> None:
+async def test_a_parent_is_told_of_at_once(
+    store: AsyncStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """In another queue, without waiting for its worker to look."""
+    looks = Looks(store, monkeypatch)
     pages, reports = worker_of(store, PAGES, poll=60), worker_of(store, REPORTS, poll=60)
     pages.handler()(lambda context: 1)
     reports.handler()(lambda context: 2)
     async with working(pages), working(reports):
         await until(lambda: store.has_subscribers(REPORTS))
-        await asyncio.sleep(0.1)  # both have had their first look
+        await looks.rest()
         flow = await FlowProducer(store).add(report(1, 2))
         await in_state(store, flow.job.id, JobState.COMPLETED, REPORTS)

@@ -8,27 +8,32 @@ from contextlib import AsyncExitStack
 from datetime import timedelta
 from typing import Any
 
+import pytest
+
 from oqron_sql import AsyncStore, Context, FetchOptions, JobState
 from oqron_sql.contract import Group, RateLimit
 from oqron_sql.testing import StoreHarness
 from oqron_sql.testing.steps import PAYLOAD
-from tests.runtime.steps import QUEUE, Gate, queue_of, until, worker_of, working
+from tests.runtime.steps import QUEUE, Gate, Looks, queue_of, until, worker_of, working
 
 
 async def test_a_queue_has_no_more_active_jobs_than_it_may(
-    store: AsyncStore, harness: StoreHarness
+    store: AsyncStore, harness: StoreHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever runs them; and the next begins when one has ended anywhere."""
     queue, gate = queue_of(store), Gate()
     limits = FetchOptions(max_active=3)
     jobs = await queue.add_bulk([("job", n) for n in range(9)])
+    stores = (store, await harness.another())
+    looks = [Looks(each, monkeypatch) for each in stores]
     async with AsyncExitStack() as workers:
-        for each in (store, await harness.another()):
+        for each in stores:
             worker = worker_of(each, limits=limits, concurrency=5, poll=60)
             worker.handler()(gate)
             await workers.enter_async_context(working(worker))
         await gate.entered(3)
-        await asyncio.sleep(0.2)
+        for look in looks:
+            await look.again()  # for jobs wait, and so it has tried to fetch
         assert (await queue.counts())[JobState.ACTIVE] == 3
         gate.open()
         assert [await job.result(10) for job in jobs] == list(range(9))

@@ -6,9 +6,10 @@ Looking is put off for so long that nothing here could happen by it, except wher
 from __future__ import annotations
 
 import asyncio
+import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -26,37 +27,55 @@ NEVER = 300
 
 
 class Elsewhere:
-    """Another process, told what to do line by line."""
+    """Another process, told what to do line by line; one for all tests of this file."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self._process = process
+    def __init__(self) -> None:
+        command = (sys.executable, "-m", "tests.runtime.elsewhere")
+        pipe = subprocess.PIPE
+        self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True)
 
     async def do(self, *words: object) -> str:
         """Let it do something; return its answer."""
-        assert self._process.stdin is not None
-        self._process.stdin.write((" ".join(map(str, words)) + "\n").encode())
-        return await self.hear()
-
-    async def hear(self) -> str:
-        assert self._process.stdout is not None
         async with asyncio.timeout(30):
-            return (await self._process.stdout.readline()).decode().strip()
+            return await asyncio.to_thread(self._do, " ".join(map(str, words)))
+
+    def _do(self, line: str) -> str:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(f"{line}\n")
+        self._process.stdin.flush()
+        return self._process.stdout.readline().strip()
+
+    def kill(self) -> None:
+        """End it, whatever it does."""
+        self._process.kill()
+        self._process.communicate()
+
+
+_started: list[Elsewhere] = []
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _ending() -> Iterator[None]:
+    yield
+    while _started:
+        _started.pop().kill()
 
 
 @asynccontextmanager
 async def elsewhere(harness: StoreHarness) -> AsyncIterator[Elsewhere]:
+    """Let another process open the database; one that a test has failed with is used no more."""
     if not isinstance(harness, SQLHarness):
         pytest.skip("memory is not shared by processes")
-    pipe = asyncio.subprocess.PIPE
-    command = (sys.executable, "-m", "tests.runtime.elsewhere", harness.url)
-    process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe)
+    other = _started.pop() if _started else Elsewhere()
     try:
-        made = Elsewhere(process)
-        assert await made.hear() == "ready"
-        yield made
-    finally:
-        process.kill()
-        await process.communicate()
+        assert await other.do("open", harness.url) == "open"
+        yield other
+        assert await other.do("close") == "closed"
+    except BaseException:
+        other.kill()
+        raise
+    _started.append(other)
 
 
 def skip_unless_hints_come(family: str) -> None:
