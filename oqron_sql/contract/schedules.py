@@ -91,7 +91,9 @@ class Schedule:
 
 def unreadable(error: str, repeat: Mapping[str, Any], rest: Mapping[str, Any]) -> Schedule:
     """Return a stored schedule with what is known of it, unchecked, and what is wrong with it."""
-    return _unchecked(Schedule, {**rest, "repeat": _unchecked(Repeat, repeat), "error": error})
+    catchup = rest["catchup"] if rest["catchup"] in get_args(CatchUp) else "latest"
+    known = {**rest, "catchup": catchup, "repeat": _unchecked(Repeat, repeat), "error": error}
+    return _unchecked(Schedule, known)
 
 
 def _unchecked(kind: type[T], members: Mapping[str, Any]) -> T:

@@ -247,7 +247,8 @@ class Scheduling(Protocol):
     ) -> list[Schedule]:
         """Return the slice [start, end) of the schedules of a queue, or of all, by queue and key.
 
-        The order of keys is that of their bytes.
+        The order of keys is that of their bytes. One that cannot be read here is among them, with
+        its `error`.
         """
 
     def pause_schedule(self, queue: str, key: str) -> bool:

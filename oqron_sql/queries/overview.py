@@ -30,7 +30,8 @@ def list_queues(tx: Tx) -> list[QueueInfo]:
     parts = [*_live(tx, RESTING), *_live(tx, (JobState.ACTIVE,)), *_finished(tx)]
     queues = tx.tables.queues
     paused = set(tx.conn.scalars(select(queues.c.name).where(queues.c.paused)))
-    series = count_upcoming(tx)
+    names = sorted({part.queue for part in parts})
+    series = count_upcoming(tx, names)
     return [
         _info(
             name,
@@ -38,7 +39,7 @@ def list_queues(tx: Tx) -> list[QueueInfo]:
             series=series.get(name, 0),
             is_paused=name in paused,
         )
-        for name in sorted({part.queue for part in parts})
+        for name in names
     ]
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -139,22 +139,27 @@ def upcoming(tx: Tx, queue: str) -> Select[Any]:
     return select(table.c.next_slot).where(mine).order_by(table.c.next_slot)
 
 
-def count_upcoming(tx: Tx) -> dict[str, int]:
-    """Count the schedules of each queue that have a next slot."""
+def count_upcoming(tx: Tx, queues: Collection[str]) -> dict[str, int]:
+    """Count the schedules of queues that have a next slot."""
     table = tx.tables.schedules
     query = select(table.c.queue_name, func.count().label("n")).group_by(table.c.queue_name)
-    rows = tx.conn.execute(query.where(table.c.next_slot.is_not(None)))
+    rows = tx.conn.execute(
+        query.where(table.c.queue_name.in_(queues), table.c.next_slot.is_not(None))
+    )
     return {row.queue_name: row.n for row in rows}
 
 
 def _turn(tx: Tx, row: Row[Any], room: int) -> list[tuple[str, datetime, Job]] | None:
     """Move a series on; return the jobs to save, None if it stays where it is."""
     known = schedule_from_row(row)
-    if known.error is not None:
-        _complain(known.queue_name, known.key, known.error)
+    try:
+        if known.error is not None:
+            raise InvalidInput("schedule", known.key, known.error)
+        slots, done = series.turned(known, row.now, room)
+        jobs = [(known.key, slot, series.job_at(known, slot)) for slot in slots]
+    except InvalidInput as error:  # whatever it is, the others are fired
+        _complain(known.queue_name, known.key, error.problem)
         return None
-    slots, done = series.turned(known, row.now, room)
-    jobs = [(known.key, slot, series.job_at(known, slot)) for slot in slots]
     return jobs if _write(tx, known, _part(done, _MOVING)) else None  # somebody else was faster
 
 
@@ -162,7 +167,7 @@ def _turn(tx: Tx, row: Row[Any], room: int) -> list[tuple[str, datetime, Job]] |
 def _complain(queue: str, key: str, error: str) -> None:
     """Log, once in this process, what keeps a schedule from being fired by it."""
     where = (key, queue)
-    logger.error("schedule %r of %r is not fired here, for it cannot be read: %s", *where, error)
+    logger.error("schedule %r of %r cannot be read here, nor fired: %s", *where, error)
 
 
 def _change(tx: Tx, queue: str, key: str, change: Callable[[Schedule], Schedule]) -> bool:

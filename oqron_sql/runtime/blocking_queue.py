@@ -92,7 +92,7 @@ class BlockingQueue:
         **options: Unpack[Options],
     ) -> BlockingJobHandle:
         """Save a job that is due after `delay`: a timedelta, seconds, or "in 5 minutes"."""
-        options["delay"] = orders.leading(delay)
+        options["delay"] = orders.leading(orders.after, delay, name)
         return self.add(name, data, opts, session=session, **options)
 
     def now(
@@ -130,7 +130,8 @@ class BlockingQueue:
             InvalidInput: a name, a bound, an option or the payload cannot be what it is.
         """
         own = opts or self.defaults
-        made = series(self.name, name, data, own, options, every=orders.leading(interval))
+        span = orders.leading(orders.after, interval, name)
+        made = series(self.name, name, data, own, options, every=span)
         return self._put(made, session)
 
     def cron(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
-from typing import Any, TypedDict
+from typing import Any, TypedDict, TypeVar
 
 from oqron_sql.contract.durations import parse_duration
 from oqron_sql.contract.events import EventType, StoreEvent
@@ -20,6 +21,7 @@ from oqron_sql.contract.options import (
 )
 from oqron_sql.errors import InvalidInput
 
+T = TypeVar("T")
 Span = timedelta | float | str
 """A span of time: a timedelta, a number of seconds, or a text like "5 minutes"."""
 Retained = bool | int | timedelta | str
@@ -122,18 +124,15 @@ def after(delay: Span) -> timedelta:
     return parse_duration(delay.removeprefix("in ") if isinstance(delay, str) else delay)
 
 
-def leading(span: Span) -> timedelta:
-    """Return the span that a call begins with, before the name of the jobs."""
+def leading(read: Callable[[Any], T], time: Any, name: Any) -> T:
+    """Return what `read` makes of the time that a call begins with, before the name of the jobs."""
     try:
-        return after(span)
+        return read(time)
     except InvalidInput as error:
-        raise out_of_place(error) from None
-
-
-def out_of_place(error: InvalidInput) -> InvalidInput:
-    """Return an error of what comes first in a call, for whoever began with the name."""
-    problem = f"{error.problem}; it comes first, then the name of the job"
-    return InvalidInput(error.field, error.value, problem)
+        with contextlib.suppress(InvalidInput, TypeError):
+            read(name)  # as it does if they were swapped
+            error = InvalidInput(error.field, time, f"{error.problem}; the name comes after it")
+        raise error from None
 
 
 def saved(job: Job) -> StoreEvent:

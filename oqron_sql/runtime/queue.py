@@ -94,7 +94,7 @@ class Queue:
         **options: Unpack[Options],
     ) -> JobHandle:
         """Save a job that is due after `delay`: a timedelta, seconds, or "in 5 minutes"."""
-        options["delay"] = orders.leading(delay)
+        options["delay"] = orders.leading(orders.after, delay, name)
         return await self.add(name, data, opts, session=session, **options)
 
     async def now(
@@ -132,7 +132,8 @@ class Queue:
             InvalidInput: a name, a bound, an option or the payload cannot be what it is.
         """
         own = opts or self.defaults
-        made = series(self.name, name, data, own, options, every=orders.leading(interval))
+        span = orders.leading(orders.after, interval, name)
+        made = series(self.name, name, data, own, options, every=span)
         return await self._put(made, session)
 
     async def cron(

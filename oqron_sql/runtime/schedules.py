@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 from typing import Any, cast
 
 from oqron_sql.contract import AsyncStore, EventType, JobOptions, Repeat, Schedule, Store
+from oqron_sql.contract.cron import parse_cron
 from oqron_sql.contract.schedules import CatchUp
-from oqron_sql.errors import InvalidInput
-from oqron_sql.runtime.orders import Options, heeded, out_of_place, with_options
+from oqron_sql.runtime.orders import Options, heeded, leading, with_options
 from oqron_sql.runtime.telling import announce, announce_blocking
 
 
@@ -49,6 +49,8 @@ def series(
     Raises:
         InvalidInput: something cannot be what it is.
     """
+    if cron is not None:
+        leading(parse_cron, cron, name)
     asked: Mapping[str, Any] = given
     bounds = {member: asked.get(member) for member in _BOUNDS}
     options = {member: value for member, value in asked.items() if member not in _OWN}
@@ -58,16 +60,9 @@ def series(
         name=name,
         data=data,
         opts=heeded(with_options(opts, cast("Options", options))),
-        repeat=_repeat(cron=cron, every=every, tz=tz, **bounds),
+        repeat=Repeat(cron=cron, every=every, tz=tz, **bounds),
         catchup=asked.get("catchup", "latest"),
     )
-
-
-def _repeat(**members: Any) -> Repeat:
-    try:
-        return Repeat(**members)
-    except InvalidInput as error:
-        raise out_of_place(error) if error.field == "cron" else error from None
 
 
 class Schedules:

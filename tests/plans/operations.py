@@ -247,6 +247,6 @@ OPERATIONS = (
     O("get_paused_job_names", some(lambda s: s.get_paused_job_names(BIG)), 0, 2, paused="name-1"),
     # All that is live: SQLite scans partial indexes, PostgreSQL the table if much of it is.
     O("list_queues", some(lambda s: s.list_queues()), 0, LIVE + 10_000,
-      ("live", "lock", "fetch", "completed", "failed"), sorts=True,
+      ("live", "lock", "fetch", "completed", "failed", "due"), sorts=True,
       whole_on=("sqlite", "postgresql")),
 )  # fmt: skip
