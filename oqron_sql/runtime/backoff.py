@@ -8,7 +8,9 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 
 from oqron_sql.contract.durations import parse_duration
+from oqron_sql.contract.options import LONGEST as FURTHEST
 from oqron_sql.contract.options import Backoff
+from oqron_sql.errors import InvalidInput
 from oqron_sql.runtime.orders import Span
 
 logger = logging.getLogger("oqron_sql")
@@ -50,9 +52,12 @@ def _custom(
 ) -> timedelta:
     """Ask the named strategy; one that is missing, or fails, must not cost the job its outcome."""
     try:
-        return parse_duration(strategies[backoff.strategy or ""](failures, error))
+        span = parse_duration(strategies[backoff.strategy or ""](failures, error))
+        if span > FURTHEST:  # which the store would refuse, and the job would fail for it
+            raise InvalidInput("duration", span, "must not be longer than a century")
     except Exception:
         logger.exception(
             "the backoff strategy %r is of no use; waiting %s", backoff.strategy, backoff.delay
         )
         return backoff.delay
+    return span

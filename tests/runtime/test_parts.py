@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import functools
+import math
 import random
 import threading
 import time
@@ -44,8 +46,14 @@ def test_a_strategy_that_fails_costs_nothing_but_its_delay(
     )
     assert delay_of(backoff, 2, ERROR, {}) == SECOND
     assert delay_of(backoff, 2, ERROR, {"mine": lambda failures, error: 1 / 0}) == SECOND
-    assert delay_of(backoff, 2, ERROR, {"mine": lambda failures, error: "soon"}) == SECOND
-    assert caplog.text.count("'mine' is of no use") == 3
+    useless: list[Any] = [None, -1, "soon", math.nan, math.inf, timedelta.max, 1e12]
+    for each in useless:
+        assert delay_of(backoff, 2, ERROR, {"mine": functools.partial(_same, each)}) == SECOND
+    assert caplog.text.count("'mine' is of no use") == 2 + len(useless)
+
+
+def _same(value: Any, failures: int, error: BaseException) -> Any:
+    return value
 
 
 async def test_deadlines_expire_in_time_and_only_then() -> None:
