@@ -206,6 +206,7 @@ class AsyncRedisBroker:
 
     async def _known(self, broker: str) -> _Desk:
         """Return the desk, once others can find out that ids are claimed of this broker."""
+        self._connection.check_open()
         desk = self._desk(broker)
         if not desk.is_known:
             await self._connection.command("SADD", self._brokers, broker, changes=True)

@@ -61,6 +61,7 @@ class RedisConnection:
         self._client = clients.checked(server) if given else clients.for_commands(server)
         self.listener = Listener(lambda: clients.for_listening(self._client))
         self._is_open = self.closed = False
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._turns = asyncio.Semaphore(AT_ONCE)
         self._chores: set[asyncio.Task[Any]] = set()
         self._name = os.urandom(8).hex()
@@ -80,6 +81,7 @@ class RedisConnection:
         """
         if self.closed:
             raise StoreClosed("after close()")
+        self._loop = asyncio.get_running_loop()
         with _failing("connecting", changes=False):
             if self._url and (await self._send(self._leads_to_cluster))[0]:
                 await self._client.aclose()
@@ -88,8 +90,12 @@ class RedisConnection:
         self._is_open = True
 
     async def close(self) -> None:
-        """Let go of what is ours; may be called again."""
+        """Let go of what is ours; may be called again, and on another event loop."""
         self._is_open, self.closed = False, True
+        if self._loop not in (None, asyncio.get_running_loop()):
+            if self._url and not clients.is_cluster(self._client):
+                self._client.connection_pool.reset()  # they cannot be closed from here
+            return
         await self.listener.close()
         await asyncio.gather(*self._chores, return_exceptions=True)
         if self._url:
@@ -132,13 +138,18 @@ class RedisConnection:
         return reply
 
     def check_open(self) -> None:
-        """Refuse what is asked before `open` or after `close`.
+        """Refuse what is asked before `open` or after `close`, or on another event loop.
 
         Raises:
-            StoreClosed: it is.
+            StoreClosed: it is not open.
+            ConfigurationError: it was opened on another event loop.
         """
         if not self._is_open:
             raise StoreClosed("after close()" if self.closed else "before open()")
+        if asyncio.get_running_loop() is not self._loop:
+            raise ConfigurationError(
+                "this connection to Redis belongs to another event loop; open one for each loop"
+            )
 
     def do_later(self, chore: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Start something that is to be done even if nobody waits for it."""

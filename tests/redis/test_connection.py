@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
+import warnings
 from datetime import timedelta
 
 import pytest
@@ -97,6 +99,35 @@ async def test_it_is_used_between_opening_and_closing(
             await storage.get("ns", "a")
         for _ in range(2):
             await connection.close()
+
+
+def test_each_event_loop_needs_one_of_its_own(server: Server) -> None:
+    made = RedisConnection(server.url("redis"))
+    broker = AsyncRedisBroker(made)
+
+    async def use() -> None:
+        await made.open()
+        await broker.publish("q", "a")
+        await broker.claim_blocking("q", "me", MINUTE, MINUTE)
+
+    async def use_elsewhere() -> None:
+        for call in (
+            broker.size("q"),
+            broker.publish("q", "b"),
+            broker.claim_blocking("q", "me", MINUTE, MINUTE),
+            broker.subscribe("news", print),
+        ):
+            with pytest.raises(ConfigurationError, match="another event loop"):
+                await call
+        await made.close()
+        with pytest.raises(StoreClosed):
+            await broker.size("q")
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # of what the first loop left open
+        asyncio.run(use())
+        asyncio.run(use_elsewhere())
+        gc.collect()
 
 
 async def test_a_server_that_forgot_the_scripts_is_told_again(harness: RedisHarness) -> None:
