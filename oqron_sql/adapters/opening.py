@@ -22,8 +22,18 @@ from oqron_sql.errors import ConfigurationError
 T = TypeVar("T")
 
 
-class Three(Protocol):
-    """A storage, a broker and a lock."""
+class Joining(Protocol):
+    """What three adapters are made of that share one SQL database."""
+
+    def using(self, bind: Any, /) -> Three:
+        """Return the same adapters in the transaction of `bind`."""
+
+    def transaction(self) -> contextlib.AbstractAsyncContextManager[Three]:
+        """Open a transaction."""
+
+
+class Three(Joining, Protocol):
+    """A storage, a broker and a lock, and the database that they share, if they do."""
 
     @property
     def storage(self) -> AsyncStorage:
@@ -36,16 +46,6 @@ class Three(Protocol):
     @property
     def lock(self) -> AsyncLock:
         """The lock."""
-
-
-class Joining(Protocol):
-    """What three adapters are made of that share one SQL database."""
-
-    def using(self, bind: Any, /) -> Three:
-        """Return the same adapters in the transaction of `bind`."""
-
-    def transaction(self) -> contextlib.AbstractAsyncContextManager[Three]:
-        """Open a transaction."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -83,17 +83,17 @@ class Adapters:
             ConfigurationError: the adapters do not share a SQL database.
         """
         three = self._shared().using(bind)
-        return Adapters(three.storage, three.broker, three.lock)
+        return Adapters(three.storage, three.broker, three.lock, joining=three)
 
     @contextlib.asynccontextmanager
     async def transaction(self) -> AsyncIterator[Adapters]:
         """Open a transaction: what is done with the adapters it gives is all committed, or none.
 
         Raises:
-            ConfigurationError: the adapters do not share a SQL database.
+            ConfigurationError: the adapters do not share a SQL database, or are in a transaction.
         """
         async with self._shared().transaction() as three:
-            yield Adapters(three.storage, three.broker, three.lock)
+            yield Adapters(three.storage, three.broker, three.lock, joining=three)
 
     def _shared(self) -> Joining:
         if self.joining is None:
@@ -143,6 +143,7 @@ def _isolated(three: Three, scope: Scope) -> Adapters:
         IsolatedStorage(three.storage, scope),
         IsolatedBroker(three.broker, scope),
         IsolatedLock(three.lock, scope),
+        joining=IsolatedJoining(three, scope),
     )
 
 

@@ -132,6 +132,9 @@ async def test_transactions_are_isolated_and_whole(sqlite: str) -> None:
         assert await adapters.storage.get("things", "a") is None
         assert await adapters.broker.size("queue") == 0
         await save_and_publish(adapters, fail=False)
+        async with adapters.transaction() as tx:
+            with pytest.raises(ConfigurationError, match="already"):
+                await save_and_publish(tx, fail=False)
         assert isinstance(adapters.storage, IsolatedStorage)
         assert await adapters.storage.base.get("oqron:shop:development:things", "a") == 1
         assert await adapters.broker.size("queue") == 1
