@@ -35,7 +35,7 @@ from oqron_sql.contract.checks import LARGEST_COUNT, check_count, check_name
 from oqron_sql.contract.ids import new_id
 from oqron_sql.dialects import Claim as Change
 from oqron_sql.dialects import Dialect
-from oqron_sql.queries.publishing import tell
+from oqron_sql.queries.publishing import noted, publish_anew, tell
 from oqron_sql.queries.tx import INSTANT, Tx
 from oqron_sql.schema.adapter_tables import MESSAGE_STATES, MessageState
 from oqron_sql.schema.tables import Tables
@@ -94,19 +94,30 @@ def look(tx: Tx, broker: str) -> Look:
 
 
 def give_back(tx: Tx, broker: str, claims: Sequence[Claim]) -> None:
-    """Let claims be as if they had never been made: nobody learned of them."""
+    """Let claims be as if they had never been made: nobody learned of them.
+
+    What was published meanwhile is published now.
+    """
     messages = tx.tables.messages
     undone = {
         "state": MESSAGE_STATES[MessageState.WAITING],
         "deliveries": messages.c.deliveries - 1,
         **dict.fromkeys(("due", "consumer", "token"), null()),
     }
-    if len(claims) > 1:
-        tx.begin()
+    tx.begin()
     tell(tx, broker)
     for each in claims:
-        mine = (messages.c.id == str(each), messages.c.broker == broker)
-        tx.change(update(messages).where(*mine, messages.c.token == each.token).values(undone))
+        mine = (
+            *(messages.c.id == str(each), messages.c.broker == broker),
+            messages.c.token == each.token,
+        )
+        again = (messages.c.seq, messages.c.again_delay, messages.c.again_priority)
+        query = tx.dialect.lock_rows(select(*again).where(*mine), skip_locked=False)
+        found = tx.conn.execute(query).first()
+        if found is not None and found.again_delay is not None:
+            publish_anew(tx, found.seq, broker, noted(each, found))
+        elif found is not None:
+            tx.conn.execute(update(messages).where(messages.c.seq == found.seq).values(undone))
 
 
 def _in_order(order: Strategy, rows: list[Row[Any]]) -> list[Row[Any]]:

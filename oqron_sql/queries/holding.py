@@ -18,12 +18,11 @@ from sqlalchemy import (
     update,
 )
 
-from oqron_sql.contract.adapters import Message
 from oqron_sql.contract.asking import ambiguous, check_priority, check_ttl, token_of
 from oqron_sql.contract.checks import check_duration, check_name, check_names
 from oqron_sql.errors import ClaimLost
 from oqron_sql.queries.claiming import HANDED_BACK, IN_TURN
-from oqron_sql.queries.publishing import is_held, publish_anew, tell
+from oqron_sql.queries.publishing import is_held, noted, publish_anew, tell
 from oqron_sql.queries.tx import Tx
 from oqron_sql.schema.adapter_tables import MESSAGE_STATES, MessageState
 from oqron_sql.schema.tables import Tables
@@ -44,8 +43,7 @@ def ack(tx: Tx, broker: str, id: str) -> bool:
         return False
     if found.again_delay is None:  # it was published again and claimed, all of it just now
         return ack(tx, broker, id)
-    again = Message(str(id), timedelta(microseconds=found.again_delay), found.again_priority)
-    publish_anew(tx, found.seq, broker, again)
+    publish_anew(tx, found.seq, broker, noted(id, found))
     tell(tx, broker)
     return True
 

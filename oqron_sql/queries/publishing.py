@@ -6,7 +6,17 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, case, delete, literal_column, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Row,
+    Select,
+    and_,
+    case,
+    delete,
+    literal_column,
+    select,
+    update,
+)
 
 from oqron_sql.contract.adapters import Message
 from oqron_sql.contract.asking import check_messages
@@ -80,6 +90,11 @@ def row_of(broker: str, message: Message) -> dict[str, Any]:
         "place": message.delay,
         "due": message.delay,
     }
+
+
+def noted(id: str, row: Row[Any]) -> Message:
+    """Return the publication that was written down while the id was claimed."""
+    return Message(str(id), row.again_delay * _MICROSECOND, row.again_priority)
 
 
 def publish_anew(tx: Tx, seq: int, broker: str, message: Message) -> None:

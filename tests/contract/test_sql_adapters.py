@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -132,6 +133,27 @@ async def test_what_falls_due_is_promoted_in_batches(
     while claims := await broker.claim("queue", "me", 2, HOUR):
         taken += claims
     assert taken == ids[2:]
+
+
+async def test_what_is_published_during_a_claim_that_is_undone_counts(
+    adapters: AsyncSQLAdapters, clock: Clock
+) -> None:
+    """With the place, delay and priority it was published with."""
+    broker = adapters.broker
+    for each in "abc":
+        await broker.publish("queue", each)
+    claims = await broker.claim("queue", "me", 3, HOUR)
+    await broker.publish("queue", "a", priority=-1)
+    await broker.publish("queue", "b", MINUTE)
+    await adapters.store.run(partial(claiming.give_back, broker="queue", claims=claims))
+    assert await broker.counts("queue") == BrokerCounts(waiting=2, delayed=1)
+    clock.advance(HOUR)
+    assert await broker.claim("queue", "me", 9, HOUR) == ["c", "a", "b"]
+    clock.advance(2 * HOUR)
+    for each in await broker.claim("queue", "me", 9, HOUR, "priority"):
+        assert each.deliveries == 2
+        assert await broker.ack("queue", each) is True
+    assert await broker.size("queue") == 0
 
 
 async def test_whenever_one_gives_up_it_claims_nothing(adapters: AsyncSQLAdapters) -> None:
