@@ -20,7 +20,7 @@ import sqlalchemy as sa
 from oqron_sql import AsyncSQLStore, Complete, Job, JobState
 from oqron_sql.contract import Extension, Settled
 from oqron_sql.dialects import Dialect, sqlite
-from oqron_sql.queries import fetch, finishing, groups, leases, locks, saving
+from oqron_sql.queries import fetch, finishing, groups, leases, locks, saving, schedules
 from oqron_sql.queries.rows import in_state, job_columns
 from oqron_sql.queries.tx import INSTANT, Tx
 from oqron_sql.schema.tables import STATES
@@ -239,6 +239,39 @@ def migration_without_lock() -> None:
     set_on(sqlite.SQLite, "lock_migration", lambda *_, **__: True)
 
 
+def slots_in_two_steps() -> None:
+    """A schedule moves on, and the jobs of its slots are saved after, if nothing comes between."""
+    right: Any = schedules.save_rows
+
+    def save_rows(tx: Tx, saved: Any) -> Any:
+        tx.commit()
+        time.sleep(0.05)
+        tx.begin()
+        return right(tx, saved)
+
+    set_on(schedules, "save_rows", save_rows)
+
+
+def slots_looked_at_first() -> None:
+    """What is due is looked at first, and fired after, whoever fired it meanwhile."""
+    right: Any = schedules.due
+
+    def due(tx: Tx, queue: str) -> Any:
+        tx.rollback()
+        return right(tx, queue)
+
+    def write(tx: Tx, known: Any, values: Any) -> bool:
+        if not tx.begun:
+            time.sleep(0.02)
+            tx.begin()
+        moving = sa.update(tx.tables.schedules).values(values)
+        one = schedules._is(tx, known.queue_name, known.key)
+        return tx.conn.execute(moving.where(one)).rowcount == 1
+
+    set_on(schedules, "due", due)
+    set_on(schedules, "_write", write)
+
+
 def fence_stays() -> None:
     """Whoever takes a lock that is over gets the number of the one before."""
     right: Any = locks._take
@@ -296,6 +329,8 @@ BUGS = {
         Bug("newest-first", newest_first, "order", "out_of_order"),
         Bug("queue-forgotten", queue_forgotten, "apart", "strayed"),
         Bug("migration-without-lock", migration_without_lock, "start-at-once", "died"),
+        Bug("slots-in-two-steps", slots_in_two_steps, "schedules", "slots"),
+        Bug("slots-looked-at-first", slots_looked_at_first, "schedules", "slots"),
         Bug("fence-stays", fence_stays, "locks", "fences"),
         Bug("lock-taken-in-two-steps", lock_taken_in_two_steps, "locks", "held_twice"),
         Bug("lock-renewed-by-all", lock_renewed_by_all, "locks", "held_twice"),

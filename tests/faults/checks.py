@@ -39,7 +39,7 @@ def lease_of(event: Event) -> Lease:
 def lost(h: History, rules: Rules) -> Iterator[str]:
     """Each acknowledged enqueue reaches an end."""
     final = {event["job"]: event for event in h.of("final")}
-    for event in h.of("enqueued"):
+    for event in h.of("enqueued", "fired"):
         found = final.get(event["job"])
         if found is None:
             yield f"{event['job']} was acknowledged and is gone"
@@ -50,8 +50,9 @@ def lost(h: History, rules: Rules) -> Iterator[str]:
 def invented(h: History, rules: Rules) -> Iterator[str]:
     """Nothing is there, or runs, that nobody enqueued."""
     asked = {event["job"] for event in h.of("enqueueing")}
+    series = {event["key"] for event in h.of("putting")}
     for event in h.of("claimed", "began", "final"):
-        if event["job"] not in asked:
+        if event["job"] not in asked and event["job"].rpartition("@")[0] not in series:
             yield f"{event['job']} was {event.what} and never enqueued"
 
 
@@ -214,6 +215,29 @@ def hurried(h: History, rules: Rules) -> Iterator[str]:
             yield f"{most + 1} leases within {beyond - first:.3f} s from {first:.3f}"
 
 
+def slots(h: History, rules: Rules) -> Iterator[str]:
+    """Each slot of a series, a second apart, is fired once and has one job; none is left out."""
+    fired = Counter((event["key"], event["slot"]) for event in h.of("fired"))
+    for (key, slot), times in fired.items():
+        if times > 1:
+            yield f"{key} was fired {times} times for {slot:.3f}"
+    jobs: dict[str, list[float]] = defaultdict(list)
+    for event in h.of("final"):
+        if "slot" in event.facts:
+            jobs[event["key"]].append(event["slot"])
+    for event in h.of("series"):
+        key, n, found = event["key"], event["fired"], sorted(jobs[event["key"]])
+        if event["limit"] is not None and n > event["limit"]:
+            yield f"{key} was fired {n} times, {event['limit']} were asked for"
+        if len(found) != n:
+            yield f"{key} was fired {n} times and has {len(found)} jobs"
+        if found and not 0 < found[0] - event["anchor"] <= 1 + ROUNDING:
+            yield f"{key} was put at {event['anchor']:.3f}, and its first slot is {found[0]:.3f}"
+        for before, after in pairwise(found):
+            if abs(after - before - 1) > ROUNDING:
+                yield f"{key} has no job between {before:.3f} and {after:.3f}"
+
+
 def held_twice(h: History, rules: Rules) -> Iterator[str]:
     """A lock has one holder at a time: from the reply to its acquisition until it is let go of."""
     holds: dict[str, list[tuple[float, float, str]]] = defaultdict(list)
@@ -266,7 +290,7 @@ CHECKS: dict[str, Check] = {
     check.__name__: check
     for check in (
         *(lost, invented, ended_twice, unfounded, shared, stale),
-        *(out_of_order, strayed, doubled, exceeded, hurried, held_twice, fences),
+        *(out_of_order, strayed, doubled, exceeded, hurried, slots, held_twice, fences),
     )
 }
 

@@ -137,6 +137,22 @@ async def locks(run: Run) -> None:
             member.send(signal.SIGCONT)
 
 
+SCHEDULED = Plan(crew={"work": 2, "fire": 2, "put": 1})
+
+
+async def schedules(run: Run) -> None:
+    """Those who fire are killed, told to end, or stopped for longer than a slot, and come back."""
+    while await run.rest(0.05, 0.4):
+        member = run.rng.choice(run.alive() or [None])
+        if member is None:
+            continue
+        chosen = run.rng.choice((signal.SIGKILL, signal.SIGTERM, signal.SIGSTOP))
+        run.injected += member.send(chosen)
+        if chosen is signal.SIGSTOP:
+            await run.rest(1, 2)
+            member.send(signal.SIGCONT)
+
+
 async def order(run: Run) -> None:
     """Nothing is broken; one worker has to keep the order."""
 
@@ -192,6 +208,7 @@ FAULTS = {
         Fault("rate", rate, RATED),
         Fault("keys", keys, KEYED),
         Fault("apart", apart, APART),
+        Fault("schedules", schedules, SCHEDULED),
         Fault("locks", locks, LOCKS),
     )
 }

@@ -24,9 +24,11 @@ from oqron_sql.contract import (
     Recovered,
     Release,
     Retry,
+    Schedule,
     Settled,
 )
 from oqron_sql.contract.options import ANY
+from oqron_sql.contract.schedules import Fired
 from tests.faults.history import Journal, now
 
 R = TypeVar("R")
@@ -149,6 +151,16 @@ class RecordedStore(AsyncSQLStore):
         for each in recovered:
             self.journal.write("recovered", job=each.job_id, lease=each.lease)
         return recovered
+
+    async def put_schedule(self, queue: str, schedule: Schedule) -> Schedule:
+        self.journal.write("putting", key=schedule.key)
+        return await super().put_schedule(queue, schedule)
+
+    async def fire_schedules(self, queue: str, *, limit: int = 100) -> list[Fired]:
+        fired = await self.doom.around("fire", super().fire_schedules(queue, limit=limit))
+        for key, slot, id_ in fired:
+            self.journal.write("fired", key=key, slot=slot.timestamp(), job=id_)
+        return fired
 
 
 _STATES = {Complete: "completed", Fail: "failed", Retry: "delayed", Release: "waiting"}

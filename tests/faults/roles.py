@@ -11,16 +11,19 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from oqron_sql import Context, FetchOptions, Job, JobOptions, Worker, new_job
+from oqron_sql import Context, FetchOptions, Job, JobOptions, Schedule, Worker, new_job
 from oqron_sql.adapters.async_sql import AsyncSQLLock
-from oqron_sql.contract import Backoff, Clock, Deduplication, Group, RateLimit
+from oqron_sql.contract import Backoff, Clock, Deduplication, Group, RateLimit, Repeat
 from oqron_sql.contract.async_adapters import AsyncLock
 from oqron_sql.errors import StoreUnavailable, UnsupportedDatabase
+from oqron_sql.runtime import Scheduler
 from tests.faults import bugs
 from tests.faults.history import Journal, now
 from tests.faults.recording import Doom, RecordedStore
 
 QUEUE = "faults"
+SERIES, SHORT, SLOT = 6, 3, timedelta(seconds=1)
+"""How many schedules there are, how many slots the first has in all, and how far apart they are."""
 Spec = dict[str, Any]
 
 
@@ -164,6 +167,47 @@ def limits_of(spec: Spec) -> FetchOptions:
     )
 
 
+async def put(spec: Spec) -> None:
+    """Put the same schedules again and again, as every process does after a deploy."""
+    store, rng = store_of(spec), random.Random(spec["seed"])
+    with stopping() as told:
+        if not await persist(told, store.connect):
+            return
+        while not told.is_set():
+            for schedule in series(spec):
+                await persist(told, lambda: store.put_schedule(spec["queue"], schedule))  # noqa: B023 - awaited at once
+            await pause(told, rng.uniform(0.2, 1))
+        await store.disconnect()
+
+
+def series(spec: Spec) -> Iterator[Schedule]:
+    """Go through the schedules: a slot a second, half of them by a clock on the wall."""
+    home = f"{spec['prefix']}/{spec['queue']}"
+    for n in range(SERIES):
+        limit = SHORT if n == 0 else None
+        yield Schedule(
+            queue_name=spec["queue"],
+            key=f"series-{n}",
+            name="work",
+            data={"fails": 0, "home": home},
+            repeat=Repeat(cron="* * * * * *", limit=limit)
+            if n % 2
+            else Repeat(every=SLOT, limit=limit),
+            catchup="all",
+        )
+
+
+async def fire(spec: Spec) -> None:
+    """Fire schedules and run no jobs."""
+    store = store_of(spec)
+    with stopping() as told:
+        if not await persist(told, store.connect):
+            return
+    if not told.is_set():
+        await Scheduler(spec["queue"], store).run()
+    await store.disconnect()
+
+
 async def lock(spec: Spec) -> None:
     """Take locks, work under them, for longer than they last now and then, and let go of them."""
     store, rng = store_of(spec), random.Random(spec["seed"])
@@ -201,6 +245,8 @@ async def hold(locks: AsyncLock, journal: Journal, rng: random.Random, ttl: floa
 ROLES: dict[str, Callable[[Spec], Awaitable[None]]] = {
     "enqueue": enqueue,
     "work": work,
+    "put": put,
+    "fire": fire,
     "lock": lock,
 }
 

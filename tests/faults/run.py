@@ -27,7 +27,7 @@ PATIENCE = 60.0
 STARTING = 15.0
 """How many seconds processes have to start."""
 ALWAYS = Rules()
-PRODUCERS = ("enqueue", "publish")
+PRODUCERS = ("enqueue", "publish", "put")
 Home = tuple[str, str]
 
 
@@ -199,8 +199,6 @@ class Run:
             if code not in (0, -signal.SIGKILL, -signal.SIGTERM):
                 Journal(self.folder, "run").write("died", name=spec["name"], code=code)
                 await asyncio.sleep(0.2)
-            if code == 0:
-                break
 
     async def _stop(self, *roles: str) -> None:
         """Let all of these roles end, in peace."""

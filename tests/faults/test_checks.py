@@ -67,6 +67,19 @@ def test_no_holder_is_blamed(events: list[Event]) -> None:
     assert violations(History(events), Rules()) == {}
 
 
+def fired(at: float) -> Line:
+    return "fired", {"key": "s", "slot": at, "job": f"s@{at}"}
+
+
+def slot(at: float) -> Line:
+    return of("final", f"s@{at}", state="completed", lost=0, key="s", slot=at)
+
+
+def series(fired: int, limit: int | None = None) -> Line:
+    """A series that was put at 0."""
+    return "series", {"key": "s", "anchor": 0, "fired": fired, "limit": limit}
+
+
 def done(job: str = "a", lease: int = 1) -> list[Line]:
     """The rest of a job that is completed by this lease."""
     return [
@@ -118,6 +131,13 @@ BAD: dict[str, list[list[Line]]] = {
     "doubled": [[*KEYED, of("began", "b")]],
     "exceeded": [[*TWO, of("began")]],
     "hurried": [[claimed(), claimed("b", since=1), claimed("c", since=4.9)]],
+    "slots": [
+        [fired(1), fired(1)],
+        [slot(1), slot(2), series(3)],  # it moved on, and saved no job
+        [slot(1), slot(3), series(2)],
+        [slot(2), series(1)],
+        [slot(1), slot(2), series(2, limit=1)],
+    ],
 }
 GOOD: dict[str, list[list[Line]]] = {
     "lost": [[("enqueueing", {"job": "a", "key": None})]],  # nobody was told that it is there
@@ -139,6 +159,8 @@ GOOD: dict[str, list[list[Line]]] = {
     ],
     "exceeded": [[TWO[0], of("finishing", state="completed"), TWO[1]]],
     "hurried": [[claimed(), claimed("b", since=1), claimed("c", since=5)]],
+    "slots": [[fired(1), slot(1), slot(2), series(2, limit=2)], [series(0)]],
+    "invented": [[("putting", {"key": "s"}), slot(1)]],
 }
 
 
