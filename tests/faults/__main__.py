@@ -11,13 +11,12 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.backends import BACKENDS
 from tests.faults import report
 from tests.faults.nemeses import FAULTS
 from tests.faults.processes import nursery
 from tests.faults.report import Skipped
 from tests.faults.run import Fault, Outcome, run
-from tests.faults.stages import STAGES, Stages
+from tests.faults.stages import KNOWN, STAGES, Stages
 from tests.servers import Missing
 
 OVERHEAD, LEAST = 5.0, 2.0
@@ -25,7 +24,7 @@ OVERHEAD, LEAST = 5.0, 2.0
 
 
 def arguments() -> argparse.Namespace:
-    backends = [name for name, backend in BACKENDS.items() if backend.driver]
+    backends = [name for name, backend in KNOWN.items() if backend.driver]
     parser = argparse.ArgumentParser(prog="nox -s faults --", description=__doc__)
     parser.add_argument("--minutes", type=float, default=10, help="for all of it (10)")
     parser.add_argument("--backend", action="append", choices=backends, help="on this one alone")
@@ -55,7 +54,7 @@ async def outcomes(
                     if fault.env is None:
                         yield await run(stage, children, place, fault, **how)
                     else:
-                        async with nursery(folder / "log", fault.env()) as others:
+                        async with nursery(folder / "log", fault.env(folder)) as others:
                             yield await run(stage, others, place, fault, **how)
                 except Missing as missing:
                     yield Skipped(backend, fault.name, str(missing))
@@ -65,12 +64,13 @@ async def outcomes(
 
 async def main(asked: argparse.Namespace) -> int:
     folder = asked.folder or Path(tempfile.mkdtemp(prefix="oqron-faults-"))
+    folder.mkdir(parents=True, exist_ok=True)
     faults = [FAULTS[name] for name in asked.fault or FAULTS]
     chosen = [
         (backend, fault)
         for backend in asked.backend or STAGES
         for fault in faults
-        if BACKENDS[backend].server in fault.on
+        if KNOWN[backend].server in fault.on
     ]
     made: list[Outcome] = []
     skipped: list[Skipped] = []

@@ -23,17 +23,19 @@ from oqron_sql.dialects import Dialect, sqlite
 from oqron_sql.queries import fetch, finishing, groups, leases, locks, saving, schedules
 from oqron_sql.queries.rows import in_state, job_columns
 from oqron_sql.queries.tx import INSTANT, Tx
+from oqron_sql.redis import AsyncRedisBroker
 from oqron_sql.schema.tables import STATES
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Bug:
-    """What is wrong, in which run it shows, and which check is to find it; on SQLite."""
+    """What is wrong, in which run it shows, and which check is to find it."""
 
     name: str
     plant: Callable[[], None]
     fault: str
     check: str
+    stage: str = "sqlite-thread"
 
     @property
     def about(self) -> str:
@@ -272,6 +274,16 @@ def slots_looked_at_first() -> None:
     set_on(schedules, "_write", write)
 
 
+def id_taken_out_by_name() -> None:
+    """Whoever claimed an id takes it out, by whatever claim."""
+    right = AsyncRedisBroker.ack
+
+    async def ack(self: AsyncRedisBroker, broker: str, id: str) -> bool:
+        return await right(self, broker, str(id))
+
+    set_on(AsyncRedisBroker, "ack", ack)
+
+
 def fence_stays() -> None:
     """Whoever takes a lock that is over gets the number of the one before."""
     right: Any = locks._take
@@ -331,6 +343,7 @@ BUGS = {
         Bug("migration-without-lock", migration_without_lock, "start-at-once", "died"),
         Bug("slots-in-two-steps", slots_in_two_steps, "schedules", "slots"),
         Bug("slots-looked-at-first", slots_looked_at_first, "schedules", "slots"),
+        Bug("id-taken-out-by-name", id_taken_out_by_name, "pause", "stale", "redis"),
         Bug("fence-stays", fence_stays, "locks", "fences"),
         Bug("lock-taken-in-two-steps", lock_taken_in_two_steps, "locks", "held_twice"),
         Bug("lock-renewed-by-all", lock_renewed_by_all, "locks", "held_twice"),

@@ -45,6 +45,13 @@ def lost(h: History, rules: Rules) -> Iterator[str]:
             yield f"{event['job']} was acknowledged and is gone"
         elif found["state"] not in ENDS:
             yield f"{event['job']} was acknowledged and is still {found['state']}"
+    taken_out = {event["job"] for event in h.of("finishing") if event["state"] == "completed"}
+    for event in h.of("published"):
+        if event["job"] not in taken_out:
+            yield f"{event['job']} was acknowledged, and nobody worked on it"
+    for event in h.of("left"):
+        if event["ids"]:
+            yield f"{event['ids']} ids are there still"
 
 
 def invented(h: History, rules: Rules) -> Iterator[str]:
@@ -134,6 +141,12 @@ def stale(h: History, rules: Rules) -> Iterator[str]:
                 yield f"lease {lease} of {job} finished it, and {newest[job]} had been given out"
 
 
+def torn(h: History, rules: Rules) -> Iterator[str]:
+    """What is kept of an id in several places agrees."""
+    for event in h.of("torn"):
+        yield event["problem"]
+
+
 def out_of_order(h: History, rules: Rules) -> Iterator[str]:
     """With one worker, jobs begin in the order in which they were enqueued."""
     if not rules.ordered:
@@ -152,7 +165,7 @@ def out_of_order(h: History, rules: Rules) -> Iterator[str]:
 def strayed(h: History, rules: Rules) -> Iterator[str]:
     """A job is handed out in its own queue, to a worker of its own prefix."""
     for event in h.of("claimed"):
-        if event.get("home") not in (None, event["space"]):
+        if event.get("home") not in (None, event.get("space")):
             yield f"{event['job']} of {event['home']} was claimed in {event['space']}"
 
 
@@ -289,7 +302,7 @@ Check = Callable[[History, Rules], Iterator[str]]
 CHECKS: dict[str, Check] = {
     check.__name__: check
     for check in (
-        *(lost, invented, ended_twice, unfounded, shared, stale),
+        *(lost, invented, ended_twice, unfounded, shared, stale, torn),
         *(out_of_order, strayed, doubled, exceeded, hurried, slots, held_twice, fences),
     )
 }

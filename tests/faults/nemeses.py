@@ -12,6 +12,7 @@ from tests.faults.run import Fault, Plan, Run
 from tests.faults.surroundings import (
     black_hole,
     by_proxy,
+    clocks,
     cut_replies,
     cut_requests,
     cutting,
@@ -31,6 +32,8 @@ from tests.faults.surroundings import (
 from tests.proxy import Cut
 
 SERVERS = ("postgresql", "mariadb")
+STORES, REACHED = (None, *SERVERS), (*SERVERS, "redis")
+EVERYWHERE = (*STORES, "redis")
 LEASE = 1.0
 
 
@@ -86,11 +89,6 @@ async def cancel(run: Run) -> None:
     """Calls are cancelled at any moment, and made again."""
 
 
-async def clocks(run: Run) -> None:
-    """The clocks of all clients are an hour ahead, while some of them are killed."""
-    await kill(run)
-
-
 # -- limits ----------------------------------------------------------------------------------------
 
 LONG_JOBS = Plan(told={"work": {"seconds": 0.4}, "enqueue": {"pace": 0.1}})
@@ -137,11 +135,23 @@ async def locks(run: Run) -> None:
             member.send(signal.SIGCONT)
 
 
+IDS = Plan(crew={"consume": 3, "publish": 1})
+
+
+async def ids(run: Run) -> None:
+    """Those who publish and claim ids are killed, told to end, or stopped past their leases."""
+    await trouble(run, 1.2 * LEASE)
+
+
 SCHEDULED = Plan(crew={"work": 2, "fire": 2, "put": 1})
 
 
 async def schedules(run: Run) -> None:
     """Those who fire are killed, told to end, or stopped for longer than a slot, and come back."""
+    await trouble(run, 1)
+
+
+async def trouble(run: Run, stop: float) -> None:
     while await run.rest(0.05, 0.4):
         member = run.rng.choice(run.alive() or [None])
         if member is None:
@@ -149,7 +159,7 @@ async def schedules(run: Run) -> None:
         chosen = run.rng.choice((signal.SIGKILL, signal.SIGTERM, signal.SIGSTOP))
         run.injected += member.send(chosen)
         if chosen is signal.SIGSTOP:
-            await run.rest(1, 2)
+            await run.rest(stop, 2 * stop)
             member.send(signal.SIGCONT)
 
 
@@ -186,22 +196,22 @@ FAULTS = {
     fault.name: fault
     for fault in (
         Fault("order", order, ORDERED),
-        Fault("kill", kill),
-        Fault("failpoints", failpoints),
-        Fault("pause", pause, LONG_JOBS),
+        Fault("kill", kill, on=EVERYWHERE),
+        Fault("failpoints", failpoints, on=EVERYWHERE),
+        Fault("pause", pause, LONG_JOBS, on=EVERYWHERE),
         Fault("start-at-once", start_at_once, Plan({"work": 5, "enqueue": 1}, prepared=False)),
-        Fault("cancel", cancel, Plan(told={"enqueue": {"cancel": 0.5}})),
-        Fault("kill-server", kill_server, on=SERVERS),
+        Fault("cancel", cancel, Plan(told={"enqueue": {"cancel": 0.5}}), on=EVERYWHERE),
+        Fault("kill-server", kill_server, on=REACHED),
         Fault("end-sessions", end_sessions, on=SERVERS),
         Fault("read-only", read_only, on=SERVERS),
         Fault("deadlock", deadlock, on=SERVERS),
-        Fault("cut-requests", cut_requests, on=SERVERS, around=by_proxy(cutting(Cut.REQUEST))),
-        Fault("cut-replies", cut_replies, on=SERVERS, around=by_proxy(cutting(Cut.REPLY))),
-        Fault("reset", reset, on=SERVERS, around=by_proxy(lambda *_: None)),
-        Fault("delay", delay, on=SERVERS, around=by_proxy(delaying)),
-        Fault("black-hole", black_hole, on=SERVERS, around=by_proxy(lambda *_: None)),
+        Fault("cut-requests", cut_requests, on=REACHED, around=by_proxy(cutting(Cut.REQUEST))),
+        Fault("cut-replies", cut_replies, on=REACHED, around=by_proxy(cutting(Cut.REPLY))),
+        Fault("reset", reset, on=REACHED, around=by_proxy(lambda *_: None)),
+        Fault("delay", delay, on=REACHED, around=by_proxy(delaying)),
+        Fault("black-hole", black_hole, on=REACHED, around=by_proxy(lambda *_: None)),
         Fault("pooler", kill_pooler, on=("postgresql",), around=pooled),
-        Fault("clocks", clocks, on=SERVERS, env=wrong_clocks),
+        Fault("clocks", clocks, on=REACHED, env=wrong_clocks),
         Fault("fill-disk", fill_disk, on=(None,), around=on_a_small_disk),
         Fault("groups", groups, GROUPED),
         Fault("cap", cap, CAPPED),
@@ -209,6 +219,7 @@ FAULTS = {
         Fault("keys", keys, KEYED),
         Fault("apart", apart, APART),
         Fault("schedules", schedules, SCHEDULED),
-        Fault("locks", locks, LOCKS),
+        Fault("ids", ids, IDS),
+        Fault("locks", locks, LOCKS, on=EVERYWHERE),
     )
 }

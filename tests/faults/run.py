@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from tests.faults import ends
+from tests.faults.acting import QUEUE
 from tests.faults.checks import Rules, violations
 from tests.faults.history import History, Journal, read
 from tests.faults.processes import Member, Nursery
-from tests.faults.roles import QUEUE
 from tests.faults.stages import PREFIX, Stage
 from tests.proxy import Proxy
 from tests.servers import Server
@@ -28,7 +28,6 @@ STARTING = 15.0
 """How many seconds processes have to start."""
 ALWAYS = Rules()
 PRODUCERS = ("enqueue", "publish", "put")
-Home = tuple[str, str]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -42,7 +41,7 @@ class Plan:
     crew: Mapping[str, int] = dataclasses.field(default_factory=lambda: {"work": 2, "enqueue": 1})
     told: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
     rules: Rules = ALWAYS
-    homes: tuple[Home, ...] = ((PREFIX, QUEUE),)
+    homes: tuple[ends.Home, ...] = ((PREFIX, QUEUE),)
     prepared: bool = True
 
 
@@ -58,7 +57,7 @@ class Fault:
     plan: Plan = PLAIN
     on: tuple[str | None, ...] = (None, "postgresql", "mariadb")  # kinds of server, or a file
     around: Callable[[Run], AbstractAsyncContextManager[Any]] = lambda run: nullcontext()
-    env: Callable[[], Mapping[str, str]] | None = None
+    env: Callable[[Path], Mapping[str, str]] | None = None
 
     @property
     def about(self) -> str:
@@ -78,12 +77,16 @@ class Outcome:
 
     @property
     def jobs(self) -> int:
-        return self.history.count("final") or self.history.count("acquired")
+        kinds = ("final", "published", "acquired")
+        return next(filter(None, map(self.history.count, kinds)), 0)
 
     @property
     def again(self) -> int:
-        """How many jobs were given out a second time because the first was lost."""
-        return sum(event["lost"] > 0 for event in self.history.of("final"))
+        """How many jobs were given out a second time because the first was lost; or ids, at all."""
+        lost = sum(event["lost"] > 0 for event in self.history.of("final"))
+        if lost or not self.history.count("published"):
+            return lost
+        return len({event["job"] for event in self.history.of("claimed") if event["lease"] > 1})
 
 
 class Run:

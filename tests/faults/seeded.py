@@ -27,7 +27,7 @@ async def found(bug: Bug, stages: Stages, children: Nursery, folder: Path) -> fl
     """Make runs until the check that is to find the bug does; return how long it took."""
     began = time.monotonic()
     for seed in itertools.count(1):
-        stage = stages.stage("sqlite-thread")
+        stage = stages.stage(bug.stage)
         fault = FAULTS[bug.fault]
         outcome = await run(
             stage, children, folder / bug.name, fault, seconds=SECONDS, seed=seed, bug=bug.name

@@ -9,13 +9,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import redis
 import sqlalchemy as sa
 
 from oqron_sql.schema.tables import DEFAULT_PREFIX
 from tests import servers
 from tests.backends import BACKENDS, BLOCKING_DRIVERS, Backend
 
-STAGES = ("sqlite-thread", "pg-asyncpg", "maria-asyncmy")
+KNOWN = {**BACKENDS, "redis": Backend("redis", "redis", "redis")}
+STAGES = ("sqlite-thread", "pg-asyncpg", "maria-asyncmy", "redis")
 """One driver of each database; any other backend can be asked for."""
 DURABLE: Mapping[str, Mapping[str, str]] = {
     "postgresql": {"fsync": "on", "full_page_writes": "on", "log_min_messages": "fatal"},
@@ -41,6 +43,10 @@ class Stage:
 
     def fresh(self) -> str:
         """Make an empty database, and return its name."""
+        if self.backend.server == "redis":
+            with self.client() as client:
+                client.flushall()
+            return "0"
         name = f"run_{next(_numbers)}"
         if self.server is not None:
             with self.admin() as connection:
@@ -57,6 +63,11 @@ class Stage:
         theirs = f"//root:{servers.PASSWORD}@"
         url = self.server.url(self.backend.driver, database).replace(theirs, "//app@")
         return url if port is None else url.replace(f":{self.server.port}/", f":{port}/")
+
+    def client(self) -> redis.Redis:
+        """Return a client of one's own."""
+        assert self.server is not None
+        return redis.Redis(port=self.server.port)
 
     def engine(self, database: str | None = None, **options: Any) -> sa.Engine:
         """Return an engine of one's own, with all rights, on a driver that blocks."""
@@ -86,14 +97,15 @@ class Stages:
         Raises:
             servers.Missing: its server is not installed.
         """
-        backend = BACKENDS[name]
+        backend = KNOWN[name]
         return Stage(backend, self._server(backend.server), self.folder)
 
     def _server(self, kind: str | None) -> servers.Server | None:
         if kind is None:
             return None
         if kind not in self._servers:
-            starter = {"postgresql": servers.postgresql, "mariadb": servers.mariadb}[kind]
+            starters = {"postgresql": servers.postgresql, "mariadb": servers.mariadb}
+            starter = {**starters, "redis": servers.redis}[kind]
             self._servers[kind] = self._stack.enter_context(starter(DURABLE[kind]))
         return self._servers[kind]
 

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import dataclasses
 import os
+import signal
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -18,6 +19,7 @@ from tests import servers
 from tests.faults.run import Run
 from tests.proxy import Cut, Proxy, proxied
 
+CLOCK = "clock"
 DISK = 8 * 2**20
 LIBRARIES = "usr/lib/*/faketime/libfaketime.so.1", "usr/local/lib/faketime/libfaketime.so.1"
 
@@ -225,13 +227,34 @@ async def fill_disk(run: Run) -> None:
 # -- clocks ----------------------------------------------------------------------------------------
 
 
-def wrong_clocks() -> dict[str, str]:
-    """Return the environment in which a process has a clock of its own."""
+def wrong_clocks(folder: Path) -> dict[str, str]:
+    """Return the environment in which processes have the clock of a file in this folder."""
     for pattern in LIBRARIES:
         for found in Path(os.environ.get("OQRON_FAKETIME", "/")).glob(pattern):
+            set_clock(folder, 3600)
             return {
                 "LD_PRELOAD": str(found),
+                "FAKETIME_TIMESTAMP_FILE": str(folder / CLOCK),
+                "FAKETIME_CACHE_DURATION": "1",  # seconds until the file is read again
                 "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-                "FAKETIME": "+1h",
+                # It would let waits for the interpreter's lock end at once or late: threads starve.
+                "FAKETIME_FORCE_MONOTONIC_FIX": "0",
             }
     raise servers.Missing("libfaketime is not installed")
+
+
+def set_clock(folder: Path, ahead: int) -> None:
+    """Let the clock be so many seconds ahead, or behind."""
+    new = folder / f"{CLOCK}.new"
+    new.write_text(f"{ahead:+d}s\n")
+    new.rename(folder / CLOCK)
+
+
+async def clocks(run: Run) -> None:
+    """The clocks of all clients jump, up to an hour either way, while some of them are killed."""
+    while await run.rest(0.05, 0.4):
+        run.injected += 1
+        if run.rng.random() < 0.5:
+            set_clock(run.stage.folder, run.rng.randint(-3600, 3600))
+        elif members := run.alive():
+            run.rng.choice(members).send(signal.SIGKILL)

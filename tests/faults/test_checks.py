@@ -99,6 +99,8 @@ BAD: dict[str, list[list[Line]]] = {
     "lost": [
         [*enqueued()],
         [*enqueued(), of("final", state="waiting", lost=0)],
+        [of("published"), of("finishing", state="waiting")],
+        [("left", {"ids": 1})],
     ],
     "invented": [[claimed()], [of("began")]],
     "ended_twice": [
@@ -126,6 +128,7 @@ BAD: dict[str, list[list[Line]]] = {
             *(of("finishing", state="completed"), of("finished", state="completed")),
         ],
     ],
+    "torn": [[("torn", {"problem": "two places"})]],
     "out_of_order": [[*enqueued(), *enqueued("b"), claimed("b"), claimed(since=1)]],
     "strayed": [[claimed(space="another")]],
     "doubled": [[*KEYED, of("began", "b")]],
@@ -140,7 +143,10 @@ BAD: dict[str, list[list[Line]]] = {
     ],
 }
 GOOD: dict[str, list[list[Line]]] = {
-    "lost": [[("enqueueing", {"job": "a", "key": None})]],  # nobody was told that it is there
+    "lost": [
+        [("enqueueing", {"job": "a", "key": None})],  # nobody was told that it is there
+        [of("published"), of("finishing", state="completed"), ("left", {"ids": 0})],
+    ],
     "shared": [
         [claimed(), claimed(lease=2, since=10)],
         [claimed(), of("finishing", state="waiting"), claimed(lease=2, since=1)],  # no reply
