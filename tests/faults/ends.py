@@ -15,8 +15,8 @@ from oqron_sql.contract.schedules import slot_of
 from oqron_sql.errors import StoreUnavailable
 from oqron_sql.redis import AsyncRedisBroker, RedisConnection
 from tests.faults.acting import on_redis
-from tests.faults.checks import ENDS
 from tests.faults.history import Journal
+from tests.faults.rules import ENDS
 from tests.redis.invariant import violations
 
 Home = tuple[str, str]

@@ -6,8 +6,8 @@ import signal
 from datetime import timedelta
 from typing import Any
 
-from tests.faults.checks import Rules
 from tests.faults.recording import FAILPOINTS, WORKING
+from tests.faults.rules import Rules
 from tests.faults.run import Fault, Plan, Run
 from tests.faults.surroundings import (
     black_hole,

@@ -15,9 +15,10 @@ from typing import Any
 
 from tests.faults import ends
 from tests.faults.acting import QUEUE
-from tests.faults.checks import Rules, violations
+from tests.faults.checks import violations
 from tests.faults.history import History, Journal, read
 from tests.faults.processes import Member, Nursery
+from tests.faults.rules import Rules
 from tests.faults.stages import PREFIX, Stage
 from tests.proxy import Proxy
 from tests.servers import Server

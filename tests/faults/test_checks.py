@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from tests.faults.checks import CHECKS, Rules, violations
+from tests.faults.checks import CHECKS, violations
 from tests.faults.history import Event, History
+from tests.faults.rules import Rules
 
 Line = tuple[Any, ...]
 
