@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,15 @@ import sqlalchemy as sa
 from oqron_sql.schema.tables import DEFAULT_PREFIX
 from tests import servers
 from tests.backends import BACKENDS, BLOCKING_DRIVERS, Backend
+from tests.faults.cluster import galera
 
-KNOWN = {**BACKENDS, "redis": Backend("redis", "redis", "redis")}
+Starter = Callable[[Mapping[str, str]], contextlib.AbstractContextManager[servers.Server]]
+GALERA = "galera"
+KNOWN = {
+    **BACKENDS,
+    "redis": Backend("redis", "redis", "redis"),
+    GALERA: Backend(GALERA, "mariadb", "mariadb+asyncmy"),
+}
 STAGES = ("sqlite-thread", "pg-asyncpg", "maria-asyncmy", "redis")
 """One driver of each database; any other backend can be asked for."""
 DURABLE: Mapping[str, Mapping[str, str]] = {
@@ -25,6 +32,12 @@ DURABLE: Mapping[str, Mapping[str, str]] = {
     "redis": {"appendonly": "yes", "appendfsync": "always"},
 }
 """Settings with which what was acknowledged survives a crash of the machine."""
+STARTERS: Mapping[str, Starter] = {
+    "postgresql": servers.postgresql,
+    "mariadb": servers.mariadb,
+    "redis": servers.redis,
+    GALERA: galera,
+}
 PREFIX = DEFAULT_PREFIX
 _numbers = itertools.count()
 
@@ -98,16 +111,13 @@ class Stages:
             servers.Missing: its server is not installed.
         """
         backend = KNOWN[name]
-        return Stage(backend, self._server(backend.server), self.folder)
-
-    def _server(self, kind: str | None) -> servers.Server | None:
-        if kind is None:
-            return None
+        if backend.server is None:
+            return Stage(backend, None, self.folder)
+        kind = name if name == GALERA else backend.server
         if kind not in self._servers:
-            starters = {"postgresql": servers.postgresql, "mariadb": servers.mariadb}
-            starter = {**starters, "redis": servers.redis}[kind]
-            self._servers[kind] = self._stack.enter_context(starter(DURABLE[kind]))
-        return self._servers[kind]
+            starting = STARTERS[kind](DURABLE[backend.server])
+            self._servers[kind] = self._stack.enter_context(starting)
+        return Stage(backend, self._servers[kind], self.folder)
 
     def close(self) -> None:
         self._stack.close()
