@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import signal
 from datetime import timedelta
 from typing import Any
@@ -51,11 +52,11 @@ async def kill(run: Run) -> None:
 async def failpoints(run: Run) -> None:
     """Every process is killed at one of the named points of its operations, one after the other."""
     points = run.rng.sample(WORKING, len(WORKING))
+    numbers = itertools.count()
 
     def doom(role: str) -> list[Any]:
-        run.injected += 1
         chosen = points if role == "work" else FAILPOINTS[:3]
-        return [chosen[run.injected % len(chosen)], run.rng.randint(1, 4)]
+        return [chosen[next(numbers) % len(chosen)], run.rng.randint(1, 4)]
 
     run.doom = doom
 
@@ -75,10 +76,11 @@ async def pause(run: Run) -> None:
 async def start_at_once(run: Run) -> None:
     """Processes start at once on an empty database, and some are killed while they migrate."""
 
+    doomed = iter(range(6))
+
     def doom(role: str) -> list[Any] | None:
-        if run.injected >= 6:
+        if next(doomed, None) is None:
             return None
-        run.injected += 1
         return ["migrate.mid", run.rng.randint(2, 40)]
 
     run.doom = doom

@@ -199,6 +199,7 @@ class Run:
             if role in self._ending:  # it was told to those who were there
                 member.send(signal.SIGTERM)
             code = await asyncio.shield(member.ended)
+            self.injected += bool(doom) and code == -signal.SIGKILL
             # One that is told to end before it listens ends all the same.
             if code not in (0, -signal.SIGKILL, -signal.SIGTERM):
                 Journal(self.folder, "run").write("died", name=spec["name"], code=code)
