@@ -93,6 +93,7 @@ async def cancel(run: Run) -> None:
 
 # -- limits ----------------------------------------------------------------------------------------
 
+SLOW = Plan(told={"work": {"lease": 3.0}})  # a new connection takes a second
 LONG_JOBS = Plan(told={"work": {"seconds": 0.4}, "enqueue": {"pace": 0.1}})
 ORDERED = Plan(
     crew={"work": 1, "enqueue": 1},
@@ -210,7 +211,7 @@ FAULTS = {
         Fault("cut-requests", cut_requests, on=REACHED, around=by_proxy(cutting(Cut.REQUEST))),
         Fault("cut-replies", cut_replies, on=REACHED, around=by_proxy(cutting(Cut.REPLY))),
         Fault("reset", reset, on=REACHED, around=by_proxy(lambda *_: None)),
-        Fault("delay", delay, on=REACHED, around=by_proxy(delaying)),
+        Fault("delay", delay, SLOW, on=REACHED, around=by_proxy(delaying)),
         Fault("black-hole", black_hole, on=REACHED, around=by_proxy(lambda *_: None)),
         Fault("pooler", kill_pooler, on=("postgresql",), around=pooled),
         Fault("clocks", clocks, on=REACHED, env=wrong_clocks),
