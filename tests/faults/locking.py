@@ -12,8 +12,9 @@ from tests.faults.rules import ROUNDING, Rules
 def held_twice(h: History, rules: Rules) -> Iterator[str]:
     """A lock has one holder at a time: from the reply to its acquisition until it is let go of."""
     holds: dict[str, list[tuple[float, float, str]]] = defaultdict(list)
-    for key, hold in _holds(h):
-        holds[key].append((hold[0].at, hold[1], hold[0].process))
+    for key, (event, end) in _holds(h):
+        if event.at < end:  # else it heard of it when it was over
+            holds[key].append((event.at, end, event.process))
     for key, spans in holds.items():
         last, holder = 0.0, ""
         for start, end, process in sorted(spans):

@@ -54,6 +54,7 @@ FINE = [
     [lock("acquired", 1, 0), lock("acquired", 2, 10)],
     [lock("acquired", 1, 0), lock("releasing", 1, 1), lock("acquired", 2, 2)],
     [lock("acquired", 1, 0), lock("acquired", 1, 1)],  # it had it, and asked again
+    [lock("acquired", 2, 0), lock("acquired", 1, 1, asked=-1, valid=0.5)],  # it was stopped
     [lock("acquired", 2, 0, valid=0), lock("acquired", 1, 0.05, valid=0)],  # replies overtook
 ]
 
