@@ -91,9 +91,10 @@ def shared(h: History, rules: Rules) -> Iterator[str]:
     for event in h.of("claimed", "extended"):
         until[lease_of(event)] = max(event.get("until", 0), until.get(lease_of(event), 0))
         valid[lease_of(event)] = max(event.get("valid", 0), valid.get(lease_of(event), 0))
-    over = {lease_of(event) for event in h.of("finishing")} - {
-        lease_of(event) for event in h.of("finished") if event["state"] is None
-    }
+    asked = {lease_of(event): event.get("state") for event in h.of("finishing")}
+    refused = {lease_of(event) for event in h.of("finished") if event["state"] is None}
+    # One that hands a job back, and is repeated because its reply was lost, may find it given out.
+    over = {lease for lease, state in asked.items() if lease not in refused or state not in ENDS}
     for job, leases in claims.items():
         for before, after in pairwise(sorted(leases)):
             if (job, before) in over:

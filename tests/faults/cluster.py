@@ -8,6 +8,7 @@ import random
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pymysql
 
@@ -29,11 +30,11 @@ class Node(servers.MariaDB):
                 found = cursor.fetchone()
         except pymysql.Error:
             return False
-        return bool(found) and found[1] == "Synced"
+        return found is not None and bool(found[1] == "Synced")
 
-    def connect(self) -> pymysql.Connection:
-        known = {"user": self.user, "password": servers.PASSWORD}
-        return pymysql.connect(host="127.0.0.1", port=self.port, connect_timeout=2, **known)
+    def connect(self) -> Any:
+        where: Any = {"host": "127.0.0.1", "port": self.port, "connect_timeout": 2}
+        return pymysql.connect(user=self.user, password=servers.PASSWORD, **where)
 
     def start(self) -> None:
         super().start()
@@ -79,7 +80,7 @@ def galera(settings: Mapping[str, str]) -> Iterator[Cluster]:
     groups = [servers.free_port() for _ in range(NODES)]
     everybody = "gcomm://" + ",".join(f"127.0.0.1:{port}" for port in groups)
     with contextlib.ExitStack() as stack:
-        nodes = []
+        nodes: list[Node] = []
         for port in groups:
             node = Node({**settings, **_joining(str(provider), port)})
             stack.callback(node.stop)

@@ -153,6 +153,10 @@ GOOD: dict[str, list[list[Line]]] = {
         [claimed(), claimed(lease=2, since=10)],
         [claimed(), of("finishing", state="waiting"), claimed(lease=2, since=1)],  # no reply
         [claimed(), claimed(lease=3, since=20)],  # whoever had the second did not live to tell
+        [  # the first reply was lost, and the second time it was given out already
+            *(claimed(), of("finishing", state="delayed"), of("finished", state=None)),
+            claimed(lease=2, since=1),
+        ],
     ],
     "stale": [
         [
