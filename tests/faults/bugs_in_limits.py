@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from oqron_sql import JobState
 from oqron_sql.dialects import Dialect, sqlite
-from oqron_sql.queries import fetch, groups, locks, schedules
+from oqron_sql.queries import fetch, groups, locks, saving, schedules
 from oqron_sql.queries.rows import in_state
 from oqron_sql.queries.tx import Tx
 from oqron_sql.redis import AsyncRedisBroker
@@ -64,7 +64,7 @@ def migration_without_lock() -> None:
 
 def slots_in_two_steps() -> None:
     """A schedule moves on, and the jobs of its slots are saved after, if nothing comes between."""
-    right: Any = schedules.save_rows
+    right: Any = saving.save_rows
 
     def save_rows(tx: Tx, saved: Any) -> Any:
         tx.commit()

@@ -79,7 +79,7 @@ class Outcome:
     @property
     def jobs(self) -> int:
         kinds = ("final", "published", "acquired")
-        return next(filter(None, map(self.history.count, kinds)), 0)
+        return next((n for kind in kinds if (n := self.history.count(kind))), 0)
 
     @property
     def again(self) -> int:
