@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 
+import pytest
+
 from oqron_sql import AsyncSQLStore, JobState, new_job
 from oqron_sql.contract import Release
+from tests.faults.acting import on_redis
 from tests.faults.stages import Stage
 
 QUEUE = "moving"
@@ -16,6 +19,8 @@ TIMES = 60
 async def test_a_job_on_the_move_is_counted(stage: Stage) -> None:
     """Whoever asks whether a queue is empty must not hear that it is."""
     url = stage.url(stage.fresh())
+    if on_redis(url):
+        pytest.skip("it has ids and no jobs")
     async with AsyncSQLStore(url) as counting, AsyncSQLStore(url) as working:
         await working.save_job(QUEUE, new_job(QUEUE, "one"))
 

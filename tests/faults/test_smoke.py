@@ -2,35 +2,49 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from tests.faults.bugs import BUGS
 from tests.faults.nemeses import FAULTS
-from tests.faults.processes import nursery
+from tests.faults.processes import Nursery, nursery
 from tests.faults.run import run
 from tests.faults.stages import Stage, Stages
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 SECONDS = 1.0
 SEEN_AT_ONCE = ("lease-is-not-counted", "job-acknowledged-early")
 
 
-async def test_nothing_is_lost_when_processes_are_killed(stage: Stage, tmp_path: Path) -> None:
-    log = tmp_path / "log"
-    async with nursery(log) as children:
-        folder = tmp_path / "run"
-        outcome = await run(stage, children, folder, FAULTS["kill"], seconds=SECONDS, seed=1)
+@pytest.fixture(scope="module")
+def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the processes say."""
+    return tmp_path_factory.mktemp("faults") / "log"
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def children(log: Path) -> AsyncIterator[Nursery]:
+    """One nursery for all: it takes seconds to get ready."""
+    async with nursery(log) as made:
+        yield made
+
+
+async def test_nothing_is_lost_when_processes_are_killed(
+    stage: Stage, children: Nursery, log: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    outcome = await run(stage, children, folder, FAULTS["kill"], seconds=SECONDS, seed=1)
     assert outcome.violations == {}, log.read_text()[-4000:]
     assert outcome.jobs
     assert outcome.injected
 
 
 @pytest.mark.parametrize("name", SEEN_AT_ONCE)
-async def test_a_bug_is_seen(name: str, stages: Stages, tmp_path: Path) -> None:
+async def test_a_bug_is_seen(name: str, stages: Stages, children: Nursery, tmp_path: Path) -> None:
     bug, stage = BUGS[name], stages.stage("sqlite-thread")
-    async with nursery(tmp_path / "log") as children:
-        outcome = await run(
-            *(stage, children, tmp_path / "run", FAULTS[bug.fault]), seconds=2, seed=1, bug=name
-        )
+    folder, fault = tmp_path / "run", FAULTS[bug.fault]
+    outcome = await run(stage, children, folder, fault, seconds=SECONDS, seed=1, bug=name)
     assert bug.check in outcome.violations
