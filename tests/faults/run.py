@@ -84,7 +84,7 @@ class Outcome:
     @property
     def again(self) -> int:
         """How many jobs were given out a second time because the first was lost; or ids, at all."""
-        lost = sum(event["lost"] > 0 for event in self.history.of("final"))
+        lost = sum(1 for event in self.history.of("final") if event["lost"])
         if lost or not self.history.count("published"):
             return lost
         return len({event["job"] for event in self.history.of("claimed") if event["lease"] > 1})
