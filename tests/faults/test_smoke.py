@@ -14,18 +14,18 @@ from tests.faults.processes import Nursery, nursery
 from tests.faults.run import run
 from tests.faults.stages import Stage, Stages
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 SECONDS = 1.0
 SEEN_AT_ONCE = ("lease-is-not-counted", "job-acknowledged-early")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What the processes say."""
     return tmp_path_factory.mktemp("faults") / "log"
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def children(log: Path) -> AsyncIterator[Nursery]:
     """One nursery for all: it takes seconds to get ready."""
     async with nursery(log) as made:
