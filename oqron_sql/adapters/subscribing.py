@@ -112,8 +112,6 @@ class Subscriptions:
         read = self._read or 0
         self._missed.pop(number, None)
         if number > read:
-            if read:
-                now = time.monotonic()
-                first = max(read + 1, number - MOST_MISSED)
-                self._missed |= dict.fromkeys(range(first, number), now)
+            first = max(read + 1, number - MOST_MISSED)
+            self._missed |= dict.fromkeys(range(first, number), time.monotonic())
             self._read = number

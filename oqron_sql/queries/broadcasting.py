@@ -54,10 +54,14 @@ def since(tx: Tx, question: Question) -> Sequence[Any]:
 
 
 def sweep_step(tx: Tx, *, limit: int = BATCH) -> int:
-    """Delete up to `limit` messages that were there for long enough."""
+    """Delete up to `limit` messages that were there for long enough.
+
+    The newest one stays: whoever subscribes reads on from there, and knows what is missing.
+    """
     table = tx.tables.broadcasts
+    newest = select(func.max(table.c.id)).scalar_subquery()
     old = (table.c.sent_at < tx.now(-KEPT)).label("old")
-    first = select(table.c.id, old).order_by(table.c.id).limit(limit)
+    first = select(table.c.id, old).where(table.c.id < newest).order_by(table.c.id).limit(limit)
     gone = [row.id for row in tx.conn.execute(first) if row.old]
     if not gone:
         return 0
