@@ -56,9 +56,10 @@ from oqron_sql.errors import UnsupportedDatabase
 # lock wait timeout, deadlock (Galera's certification failure too), record changed since last read;
 # disk full, table full
 TRANSIENT = {1205, 1213, 1020, 1021, 1114}
-# read-only server, transaction, mode; then: server gone or lost, shutting down, killed
+# read-only server, transaction, mode; then: server gone or lost, shutting down, killed, and a node
+# of Galera that has not joined the others, or has lost them
 READ_ONLY = {1290, 1792, 1836}
-GONE = READ_ONLY | {2006, 2013, 1053, 1927}
+GONE = READ_ONLY | {2006, 2013, 1053, 1927, 1047}
 # no right to a database, a table, a command
 FORBIDDEN = {1044, 1142, 1227}
 DUPLICATE = 1062
