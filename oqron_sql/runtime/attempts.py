@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from oqron_sql.contract import Fail, Job, Outcome, Release, Retry
+from oqron_sql.contract.codec import clean_text
 from oqron_sql.contract.model import CANCELLED
 from oqron_sql.errors import GiveUp
 from oqron_sql.runtime.backoff import Strategy, delay_of
@@ -80,9 +81,9 @@ def _timed_out(job: Job) -> str:
 
 
 def _text(error: BaseException) -> str:
-    """Return an error as people read it; making it must not fail."""
+    """Return an error as people read it, of bounded length; making it must not fail."""
     try:
         text = str(error)
     except Exception:  # noqa: BLE001 - the class of the error is the handler's
         text = "and its text cannot be had"
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+    return clean_text(f"{type(error).__name__}: {text}" if text else type(error).__name__)

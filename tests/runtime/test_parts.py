@@ -17,7 +17,7 @@ import pytest
 from oqron_sql import AsyncMemoryStore, BlockingQueue, MemoryStore, SQLStore
 from oqron_sql.contract import Backoff
 from oqron_sql.errors import ConfigurationError, Interrupted
-from oqron_sql.runtime import Context
+from oqron_sql.runtime import Context, attempts
 from oqron_sql.runtime.backoff import delay_of
 from oqron_sql.runtime.deadlines import Deadlines
 from oqron_sql.runtime.stores import awaitable
@@ -54,6 +54,17 @@ def test_a_strategy_that_fails_costs_nothing_but_its_delay(
 
 def _same(value: Any, failures: int, error: BaseException) -> Any:
     return value
+
+
+def test_the_text_of_an_error_is_bounded_and_always_had() -> None:
+    class Mute(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError
+
+    assert attempts._text(ValueError("no")) == "ValueError: no"
+    assert attempts._text(ValueError()) == "ValueError"
+    assert attempts._text(Mute()) == "Mute: and its text cannot be had"
+    assert len(attempts._text(ValueError("x" * 10_000_000))) < 100_000
 
 
 async def test_deadlines_expire_in_time_and_only_then() -> None:
