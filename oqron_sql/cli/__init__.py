@@ -21,14 +21,26 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):  # a terminal that lacks a sign gets a "?"
             stream.reconfigure(errors="replace")
     try:
-        app(prog_name="oqron-sql")
+        try:
+            app(prog_name="oqron-sql")
+        finally:
+            if sys.stdout is not None:
+                sys.stdout.flush()  # what Python does later, it does with a status of its own
     except (OqronError, SQLAlchemyError) as error:
         print(f"oqron-sql: {explain(error)}", file=sys.stderr)
         sys.exit(exit_status(error))
     except KeyboardInterrupt:
         sys.exit(130)
-    except BrokenPipeError:
-        # Whoever read our output has gone; without this Python complains when it flushes.
-        with contextlib.suppress(OSError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # whoever read our output has gone
+        _discard_output()
         sys.exit(1)
+    except OSError as error:  # the disk is full that the output goes to, say
+        _discard_output()
+        print(f"oqron-sql: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+def _discard_output() -> None:
+    """Let go of what could not be written; without this Python complains when it ends."""
+    with contextlib.suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

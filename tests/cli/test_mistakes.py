@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import signal
 import socket
+import subprocess
 import sys
 from pathlib import Path
 
@@ -25,6 +26,23 @@ def refused(outcome: Outcome, said: str, status: int = 2) -> None:
     assert said in " ".join(outcome.errors.replace("│", " ").split())
     assert "Traceback" not in outcome.errors
     assert outcome.said == ""
+
+
+FULL = Path("/dev/full")
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="there is no file here to which nothing fits")
+@pytest.mark.parametrize("how", [[], ["--json"]])
+def test_a_full_disk(sqlite_operator: Operator, how: list[str]) -> None:
+    """Nothing is told of what was asked, be it found when it is printed or at the very end."""
+    sqlite_operator.fill()
+    command = (sys.executable, "-m", "oqron_sql.cli", "queues", "--url", sqlite_operator.url)
+    with FULL.open("w") as full:
+        ended = subprocess.run(
+            [*command, *how], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert (ended.returncode, ended.stderr.count("\n")) == (2, 1)
+    assert "No space left on device" in ended.stderr
 
 
 @pytest.mark.parametrize(
