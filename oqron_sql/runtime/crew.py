@@ -195,7 +195,7 @@ class Crew:
                 completions.info("%r completed", attempt, extra=attempt.facts)
             if loud:
                 self._announce(attempt, outcome, result.state)
-        if self._fetcher.came_short and self._fetcher.bounded:
+        if self._fetcher.bounded and (self._fetcher.came_short or self._fetcher.asking):
             self._fetcher.news.set()  # what held jobs back may have been these
         self._floor.room.set()
 

@@ -28,6 +28,8 @@ class Fetcher:
         self.stopped = False
         self.came_short = False
         """Whether the last fetch got less than it asked for."""
+        self.asking = False
+        """Whether a fetch is under way, which may come short."""
         self.bounded = plan.limits.grouped or plan.limits.max_active is not None
         """Whether active jobs keep others from being fetched."""
         self._store, self._plan, self._floor = store, plan, floor
@@ -56,10 +58,14 @@ class Fetcher:
         self.news.clear()
         plan, asked_at = self._plan, time.monotonic()
         lease = plan.lease.total_seconds()
-        async with asyncio.timeout(lease):
-            jobs = await self._store.fetch_jobs(
-                plan.queue, plan.worker_id, plan.lease, n, plan.limits
-            )
+        self.asking = True
+        try:
+            async with asyncio.timeout(lease):
+                jobs = await self._store.fetch_jobs(
+                    plan.queue, plan.worker_id, plan.lease, n, plan.limits
+                )
+        finally:
+            self.asking = False
         self.came_short = len(jobs) < n
         if not self.came_short:
             self.news.set()  # there may be more

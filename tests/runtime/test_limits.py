@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from oqron_sql import AsyncStore, Context, FetchOptions, JobState
-from oqron_sql.contract import Group, RateLimit
+from oqron_sql.contract import Group, Job, RateLimit, Settled
 from oqron_sql.testing import StoreHarness
 from oqron_sql.testing.steps import PAYLOAD
 from tests.runtime.steps import QUEUE, Gate, Looks, queue_of, until, worker_of, working
@@ -38,6 +38,36 @@ async def test_a_queue_has_no_more_active_jobs_than_it_may(
         gate.open()
         assert [await job.result(10) for job in jobs] == list(range(9))
         assert gate.most == 3
+
+
+async def test_an_end_that_is_recorded_during_a_fetch_makes_room(
+    store: AsyncStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The fetch still sees the job that ends, and returns when that end was heard of."""
+    queue = queue_of(store)
+    worker = worker_of(store, limits=FetchOptions(group_concurrency=1), concurrency=1, poll=300)
+    worker.handler()(lambda context: context.data)
+    fetch, finish = store.fetch_jobs, store.finish_jobs
+    looked, settled = asyncio.Event(), asyncio.Event()
+
+    async def fetch_late(*asked: Any) -> list[Job]:
+        found = await fetch(*asked)
+        if not found:
+            looked.set()
+            await settled.wait()
+        return found
+
+    async def finish_meanwhile(*ends: Any) -> list[Settled]:
+        await looked.wait()
+        recorded = await finish(*ends)
+        asyncio.get_running_loop().call_later(0.05, settled.set)
+        return recorded
+
+    monkeypatch.setattr(store, "fetch_jobs", fetch_late)
+    monkeypatch.setattr(store, "finish_jobs", finish_meanwhile)
+    jobs = await queue.add_bulk([("job", n) for n in range(2)], group="one")
+    async with working(worker):
+        assert [await job.result(10) for job in jobs] == [0, 1]
 
 
 async def test_groups_take_turns_and_have_their_cap(store: AsyncStore) -> None:
