@@ -114,7 +114,7 @@ def check_query(
     if limit is not None:
         check_count("limit", limit)
     return Query(
-        check_fields("filter", filter or {}),
+        check_fields("filter", {} if filter is None else filter),
         tuple(
             dataclasses.replace(each, field=check_field(each.field), value=_as_read(each.value))
             for each in where

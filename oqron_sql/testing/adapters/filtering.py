@@ -208,6 +208,16 @@ async def test_an_unknown_operator_is_refused(storage: AsyncStorage) -> None:
         await storage.count(SPACE, where=where)
 
 
+async def test_what_is_no_filter_is_refused(storage: AsyncStorage) -> None:
+    """Though it is empty: it could be meant for anything but everything."""
+    wrong: Any
+    for wrong in ([], "", 0, False, [("v", 1)]):
+        with pytest.raises(InvalidInput):
+            await storage.list(SPACE, wrong)
+        with pytest.raises(InvalidInput):
+            await storage.count(SPACE, wrong)
+
+
 async def test_what_json_cannot_carry_cannot_be_asked_for(storage: AsyncStorage) -> None:
     for value in (float("nan"), T2024.replace(tzinfo=None), "\ud800", {1: 2}):
         with pytest.raises(PayloadError):
