@@ -16,6 +16,7 @@ from oqron_sql import Metrics
 from oqron_sql.adapters.async_sql import AsyncSQLAdapters
 from oqron_sql.adapters.sql import SQLAdapters
 from oqron_sql.contract import Clock
+from oqron_sql.schema.tables import tables
 from tests.backends import BACKENDS, Backends, SQLHarness
 from tests.model.storage_steps import INDEXES
 from tests.redis.harness import RedisHarness
@@ -91,13 +92,7 @@ def emptying(url: str) -> Callable[[], None]:
     made = sa.make_url(url)
     dialect = made.get_backend_name()
     engine = sa.create_engine(made.set(drivername=f"{dialect}+{BLOCKING[dialect]}"))
-    tables = sa.MetaData()
-    tables.reflect(engine)
-    statements = [
-        table.delete()
-        for table in reversed(tables.sorted_tables)
-        if not table.name.endswith("alembic_version")
-    ]
+    statements = [table.delete() for table in reversed(tables().metadata.sorted_tables)]
 
     def empty() -> None:
         with engine.begin() as connection:
