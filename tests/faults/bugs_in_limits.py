@@ -31,7 +31,11 @@ def limits_without_turns() -> None:
 def group_counted_early() -> None:
     """The active jobs of a group are those of the moment before."""
     right: Any = groups._room
+    next_ones: Any = groups._next
     before: dict[str, int] = {}
+
+    def every_next(tables: Any, dialect: Any, named: bool, capped: bool, passing: bool) -> Any:
+        return next_ones(tables, dialect, named, capped=False, passing=passing)
 
     def room(tx: Tx, queue: str, turn: Any, share: int, opts: Any) -> dict[str, int]:
         most = min(share, opts.group_concurrency or share)
@@ -41,6 +45,7 @@ def group_counted_early() -> None:
         return told
 
     set_on(groups, "_room", room)
+    set_on(groups, "_next", every_next)
 
 
 def newest_first() -> None:
