@@ -34,7 +34,7 @@ _SLOT = re.compile(r"@(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{6})?Z)\Z")
 _UNFIT = ("delay", "job_id", "repeat")
 
 
-@hiding("data")
+@hiding("data", "error")
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
     """A series of jobs: which they are, when they are due, and how far it has come.
