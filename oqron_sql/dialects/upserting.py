@@ -67,7 +67,7 @@ class Upserting(Dialect):
         common = work.filled({**same, **dict.fromkeys(timed, timedelta(0))})
         params = {**common, **self.batch_values(columns, rows)}
         plain = plain_insert_many(self, table, names, tuple(same), timed)
-        if self.looks_dearly and not self.in_transaction(work.conn):
+        if self.looks_dearly and self.autocommits(work.conn):
             with contextlib.suppress(IntegrityError):  # nothing was written: look who is in the way
                 return work.change(plain, params)
         return work.change(_ignoring(self, plain, table), params)

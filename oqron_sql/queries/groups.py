@@ -271,4 +271,4 @@ def get_waiting_group_count(tx: Tx, queue: str, group_id: str) -> int:
 def _count(tx: Tx, queue: str, group_id: str, state: JobState) -> int:
     jobs = tx.tables.jobs
     mine = (jobs.c.queue_name == queue, jobs.c.group_id == group_id, jobs.c.state == STATES[state])
-    return tx.conn.scalar(select(func.count()).select_from(jobs).where(*mine)) or 0
+    return tx.conn.scalar(tx.current(select(func.count()).select_from(jobs).where(*mine))) or 0

@@ -1,11 +1,14 @@
-"""Groups in which only so many jobs may wait: counted while the group's row is locked."""
+"""Groups in which only so many jobs may wait: counted after the group's row was written.
+
+Written rather than locked, so that PostgreSQL tells a host's transaction that saw an older state.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from oqron_sql.contract.model import Job, JobState
 from oqron_sql.errors import GroupFull
@@ -26,7 +29,7 @@ def demand_room(tx: Tx, rows: Sequence[Row]) -> None:
         if _is_bounded(job):
             coming.setdefault((job.queue_name, row["group_id"]), []).append((row, job))
     for (queue, group), new in sorted(coming.items(), key=lambda each: each[0]):
-        _lock(tx, queue, group)
+        _enter(tx, queue, group)
         waiting = get_waiting_group_count(tx, queue, group)
         most = min(job.opts.group.max_size or 0 for _, job in new if job.opts.group)
         if waiting + len(new) > most:  # else it does not matter which of them will be saved
@@ -45,25 +48,23 @@ def _is_bounded(job: Job) -> bool:
     )
 
 
-def _lock(tx: Tx, queue: str, group: str) -> None:
+def _enter(tx: Tx, queue: str, group: str) -> None:
+    """Keep everybody else out of the group until the end of the transaction."""
     groups = tx.tables.groups
     tx.begin()
     know_groups(tx, queue, [group])
-    mine = select(groups.c.group_id).where(groups.c.queue_name == queue, groups.c.group_id == group)
-    tx.conn.execute(tx.dialect.lock_rows(mine, skip_locked=False)).all()
+    mine = (groups.c.queue_name == queue, groups.c.group_id == group)
+    tx.conn.execute(update(groups).where(*mine).values(served=groups.c.served))
 
 
 def _unsaved(tx: Tx, queue: str, rows: Sequence[Row]) -> int:
     """Return how many of the jobs neither exist nor have another that stands for them."""
     jobs = tx.tables.jobs
     here = jobs.c.queue_name == queue
-    ids = set(
-        tx.conn.scalars(
-            select(jobs.c.id).where(here, jobs.c.id.in_([row["id"] for row, _ in rows]))
-        )
-    )
+    saved = select(jobs.c.id).where(here, jobs.c.id.in_([row["id"] for row, _ in rows]))
+    ids = set(tx.conn.scalars(tx.current(saved)))
     keys = [row["deduplication_key"] for row, _ in rows if "deduplication_key" in row]
     live = select(jobs.c.dedup_slot).where(here, jobs.c.dedup_slot.in_(keys))
     live = live.where(jobs.c.dedup_until.is_(None) | (jobs.c.dedup_until >= tx.now()))
-    held = set(tx.conn.scalars(live)) if keys else set()
+    held = set(tx.conn.scalars(tx.current(live))) if keys else set()
     return sum(row["id"] not in ids and row.get("deduplication_key") not in held for row, _ in rows)

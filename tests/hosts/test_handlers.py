@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from typing import Any
 
@@ -11,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from oqron_sql import AsyncSQLStore, Complete, FetchOptions, Job, JobState
 from oqron_sql.contract import Group, RateLimit
-from oqron_sql.errors import InvalidJobState, LeaseLost, QueueActive
+from oqron_sql.errors import GroupFull, InvalidJobState, LeaseLost, QueueActive
 from tests.hosts.conftest import MakeHost
 from tests.hosts.hosts import NOTES, Host, Transaction
 from tests.hosts.methods import MINUTE, QUEUE, job, seed
@@ -83,7 +84,7 @@ class Reader:
         self.store = Transaction(session, host.bare).store
 
 
-@pytest.mark.parametrize(
+limited = pytest.mark.parametrize(
     "limits",
     [
         FetchOptions(group_concurrency=1),
@@ -92,6 +93,9 @@ class Reader:
     ],
     ids=["group", "active", "rate"],
 )
+
+
+@limited
 async def test_limits_hold_whatever_a_transaction_saw_before(
     typical: Host, limits: FetchOptions
 ) -> None:
@@ -103,6 +107,36 @@ async def test_limits_hold_whatever_a_transaction_saw_before(
         assert await reader.store.fetch_jobs(QUEUE, "me", MINUTE, 3, limits) == []
         session.commit()
     await typical.store.finish_jobs(QUEUE, [Complete(first)])
+
+
+@limited
+async def test_a_host_whose_snapshot_is_older_than_a_limit_is_told(
+    make_host: MakeHost, limits: FetchOptions
+) -> None:
+    host = await make_host("pg-psycopg-blocking", isolation_level="REPEATABLE READ")
+    await host.store.save_bulk(QUEUE, [job(name, group=Group(id="g")) for name in "abcd"])
+    (known,) = await host.store.fetch_jobs(QUEUE, "somebody", MINUTE, 3, limits)
+    await host.store.finish_jobs(QUEUE, [Complete(known)])
+    if limits.rate_limit is not None:
+        limits = FetchOptions(rate_limit=RateLimit(max=2, duration=MINUTE))
+    with Session(host.sync_engine) as session:
+        reader = Reader(host, session)
+        assert len(await host.store.fetch_jobs(QUEUE, "somebody", MINUTE, 3, limits)) == 1
+        with contextlib.suppress(sa.exc.OperationalError):  # it cannot be serialized
+            assert await reader.store.fetch_jobs(QUEUE, "me", MINUTE, 3, limits) == []
+
+
+async def test_a_group_is_full_whatever_a_transaction_saw_before(typical: Host) -> None:
+    small = Group(id="g", max_size=1)
+    with Session(typical.sync_engine) as session:
+        reader = Reader(typical, session)
+        given = job(group=small)
+        await typical.store.save_job(QUEUE, given)
+        with pytest.raises(GroupFull):
+            await reader.store.save_job(QUEUE, job(group=small))
+        assert await reader.store.save_job(QUEUE, given) == given.id
+        session.commit()
+    assert await typical.store.get_waiting_group_count(QUEUE, "g") == 1
 
 
 async def test_leases_are_those_of_now_whatever_a_transaction_saw_before(typical: Host) -> None:
@@ -129,7 +163,21 @@ async def test_a_job_that_is_there_stands_for_a_second_one(typical: Host) -> Non
         assert await reader.store.save_job(QUEUE, given) == given.id
         assert await reader.store.save_bulk(QUEUE, [given, job()]) != []
         session.commit()
-    assert await typical.store.count_jobs(QUEUE, JobState.WAITING) == 3
+        assert await reader.store.save_bulk(QUEUE, [given, job()]) != []  # as the first thing
+        session.commit()
+    assert await typical.store.count_jobs(QUEUE, JobState.WAITING) == 4
+
+
+async def test_a_host_whose_snapshot_is_older_than_a_group_is_told(make_host: MakeHost) -> None:
+    host = await make_host("pg-psycopg-blocking", isolation_level="REPEATABLE READ")
+    small = Group(id="g", max_size=1)
+    await host.store.remove_job(QUEUE, await host.store.save_job(QUEUE, job(group=small)))
+    with Session(host.sync_engine) as session:
+        reader = Reader(host, session)
+        await host.store.save_job(QUEUE, job(group=small))
+        with pytest.raises(sa.exc.OperationalError) as caught:
+            await reader.store.save_job(QUEUE, job(group=small))
+        assert getattr(caught.value.orig, "sqlstate", "") == "40001"
 
 
 async def test_a_serializable_host_gets_the_error_that_it_must_expect(make_host: MakeHost) -> None:
