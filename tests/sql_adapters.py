@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 import sqlalchemy as sa
 
@@ -22,6 +22,7 @@ class SQLAdapterHarness(AdapterHarness):
     """Adapters on a URL, each with an engine of its own."""
 
     missing: Mapping[str, str]  # type: ignore[misc]  # of this one alone
+    options: ClassVar[Any] = {}
 
     def __init__(self, backends: Backends, name: str) -> None:
         self.backend = BACKENDS[name]
@@ -34,7 +35,7 @@ class SQLAdapterHarness(AdapterHarness):
     async def open(self) -> Any:
         """Open an engine of its own."""
         made = (SQLAdapters if self.backend.blocking else AsyncSQLAdapters)(
-            self.url, clock=self.clock
+            self.url, clock=self.clock, **self.options
         )
         self._opened.append(made)
         await self.call(made.connect)

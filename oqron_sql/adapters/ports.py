@@ -11,6 +11,7 @@ from oqron_sql import migrate
 from oqron_sql.async_store import AsyncSQLStore
 from oqron_sql.binding import Body
 from oqron_sql.contract.clock import Clock
+from oqron_sql.engines import Pooler
 from oqron_sql.errors import ConfigurationError
 from oqron_sql.queries.fields import Declared
 from oqron_sql.queries.tx import Tx
@@ -29,6 +30,7 @@ class Options(TypedDict, total=False):
     prefix: str
     schema: str | None
     migrate: migrate.Mode
+    pooler: Pooler | None
     clock: Clock | None
     max_payload: int
     push: bool

@@ -1,18 +1,21 @@
-"""The kit behind a pooler: `pytest -p tests.hosts.pooled tests/contract`.
+"""The kits behind a pooler: `nox -s pooler`.
 
 A plugin rather than a fixture, so that the kit is the very same one.
 """
 
 from __future__ import annotations
 
-from typing import Any
+import functools
+from typing import Any, ClassVar
 
 import sqlalchemy as sa
 
 from oqron_sql import AsyncSQLStore, AsyncStore, Metrics, SQLStore
 from oqron_sql.testing import StoreHarness, awaited
 from tests import servers
+from tests.adapter_backends import ADAPTER_BACKENDS
 from tests.backends import BACKENDS, Backends, SQLHarness
+from tests.sql_adapters import SQLAdapterHarness
 
 
 class PooledHarness(SQLHarness):
@@ -25,18 +28,36 @@ class PooledHarness(SQLHarness):
         return AsyncSQLStore(self.url, **options)
 
 
-def harness_of(backends: Backends, name: str) -> StoreHarness:
-    """Return a harness of the backend with that name, through a pooler, for one test."""
-    url = sa.make_url(backends.database(BACKENDS[name]).url)
+class PooledAdapterHarness(SQLAdapterHarness):
+    """Adapters that were told the same."""
+
+    options: ClassVar[Any] = {"pooler": "transaction"}
+
+    def __init__(self, backends: Backends, name: str) -> None:
+        super().__init__(backends, name)
+        self.url = through_a_pooler(backends, self.url)
+
+
+def through_a_pooler(backends: Backends, url: str) -> str:
+    """Return the URL of the same database behind the session's pooler."""
     if "pooler" not in backends._servers:
         pooler = servers.pgbouncer(backends.server("postgresql"), "transaction")
         backends._servers["pooler"] = backends._stack.enter_context(pooler)
-    through = url.set(port=backends._servers["pooler"].port)
-    return PooledHarness(BACKENDS[name], through.render_as_string(hide_password=False))
+    through = sa.make_url(url).set(port=backends._servers["pooler"].port)
+    return through.render_as_string(hide_password=False)
+
+
+def harness_of(backends: Backends, name: str) -> StoreHarness:
+    """Return a harness of the backend with that name, through a pooler, for one test."""
+    url = backends.database(BACKENDS[name]).url
+    return PooledHarness(BACKENDS[name], through_a_pooler(backends, url))
 
 
 def pytest_configure() -> None:
-    """Run the kit on PostgreSQL alone, through a pooler."""
+    """Run the kits on PostgreSQL alone, through a pooler."""
     for name in [name for name, backend in BACKENDS.items() if backend.server != "postgresql"]:
         del BACKENDS[name]
+    ADAPTER_BACKENDS.clear()
+    for name in BACKENDS:
+        ADAPTER_BACKENDS[name] = functools.partial(PooledAdapterHarness, name=name)
     Backends.harness = harness_of  # type: ignore[method-assign,assignment]  # for whoever runs it
