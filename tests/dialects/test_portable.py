@@ -11,6 +11,7 @@ import pytest
 from oqron_sql import dialects
 
 ROOT = Path(__file__).parents[2]
+KITS = ("tests/contract/test_store.py", "tests/contract/test_adapters.py")
 # What leans on the dialect most. `nox -s portable` runs all of the kit.
 SELECTION = (
     "each_job_is_handed_out_once or no_group_passes or saves_of_one_key or conditional_updates or "
@@ -22,8 +23,8 @@ SELECTION = (
 @pytest.mark.parametrize("name", ["portable-sqlite", "portable-pg", "portable-maria"])
 def test_the_kit_passes(name: str) -> None:
     """In a process of its own, for tables are made of what the registry says first."""
-    command = [sys.executable, "-m", "pytest", "-p", "tests.dialects.portable", "tests/contract"]
-    chosen = ["-q", "-p", "no:cacheprovider", "--backend", name, "-k", SELECTION]
+    command = [sys.executable, "-m", "pytest", "-p", "tests.dialects.portable", *KITS]
+    chosen = ["-q", "-n", "0", "-p", "no:cacheprovider", "--backend", name, "-k", SELECTION]
     done = subprocess.run(
         [*command, *chosen], cwd=ROOT, capture_output=True, text=True, check=False
     )

@@ -30,7 +30,9 @@ from tests.plans.load import (
 
 HOUR, MINUTES = timedelta(hours=1), timedelta(minutes=10)
 LIVE = WAITING + ACTIVE + DELAYED + PARENTS
-TURNS = ACTIVE // 3 // GROUPS * 10 + len(OTHERS) * GROUPS // 2  # who is active, whose turn it is
+# Who is active, before ten groups are locked and after it, and once more if jobs without a group
+# are new; and whose turn it is.
+TURNS = 3 * (ACTIVE // 3 // GROUPS * 10) + len(OTHERS) * GROUPS // 2
 Call = Callable[[SQLStore, Sequence[Job]], Any]
 
 
