@@ -25,7 +25,7 @@ def parse_duration(value: timedelta | float | str) -> timedelta:
     millisecond, as Conveyor's `parseDelay` reads them.
 
     Raises:
-        InvalidInput: the text has another form, or the span is negative.
+        InvalidInput: it is no span of time, or negative, or a text of another form.
     """
     if isinstance(value, timedelta):
         span = value
@@ -35,7 +35,11 @@ def parse_duration(value: timedelta | float | str) -> timedelta:
             raise InvalidInput("duration", value, 'must read like "1.5s", "10 minutes" or "2h"')
         span = timedelta(milliseconds=int(float(found[1]) * _UNITS[found[2]]))
     else:
-        span = timedelta(seconds=value)
+        try:
+            span = timedelta(seconds=value)
+        except TypeError:
+            problem = "must be a timedelta, seconds or a text; of an instant, what is left until it"
+            raise InvalidInput("duration", value, problem) from None
     if span < timedelta(0):
         raise InvalidInput("duration", value, "must not be negative")
     return span

@@ -38,6 +38,8 @@ def finish_jobs(op: Operation, queue: str, outcomes: Sequence[Outcome]) -> list[
         _settle(op, queue, outcome, apply, ended)
         for outcome, apply in zip(outcomes, prepared, strict=True)
     ]
+    for record in ended:  # once every outcome is recorded: a parent's may be among them
+        tell_parent(op, record, record.job.failed_reason)
     for record in ended:  # at last, so that an outcome that is told twice is answered twice
         if op.find(queue, record.job.id) is record:
             retention.keep(op, record)
@@ -106,7 +108,6 @@ def _complete(op: Operation, record: Record, returnvalue: str) -> None:
         delay_until=None,
     )
     metering.note_end(op, record)
-    tell_parent(op, record)
 
 
 class _Failure:
@@ -119,7 +120,6 @@ class _Failure:
     def end(self, op: Operation, record: Record) -> None:
         self._note(op, record, state=JobState.FAILED, failed_at=op.now, delay_until=None)
         metering.note_end(op, record)
-        tell_parent(op, record, self.reason)
 
     def retry(self, op: Operation, record: Record, due: datetime | None) -> None:
         state = JobState.WAITING if due is None else JobState.DELAYED

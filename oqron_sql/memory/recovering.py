@@ -20,7 +20,12 @@ def recover_lost(
     """Take back jobs whose lock ran out, oldest lock first."""
     check_count("limit", limit, least=1)
     check_count("max_lost", max_lost)
-    return [_recover(op, record, max_lost) for record in _stalled(op, queue, limit)]
+    stalled = _stalled(op, queue, limit)
+    taken = [_recover(op, record, max_lost) for record in stalled]
+    for record in stalled:  # once all are taken back: a parent may be among them
+        if record.job.lost_count > max_lost:
+            tell_parent(op, record, record.job.failed_reason)
+    return taken
 
 
 def get_stalled_jobs(
@@ -49,15 +54,13 @@ def _recover(op: Operation, record: Record, max_lost: int) -> Recovered:
     if lost <= max_lost:
         change(op, record, state=JobState.WAITING, lost_count=lost)
     else:
-        reason = f"worker lost {lost} times"
         change(
             op,
             record,
             state=JobState.FAILED,
             lost_count=lost,
-            failed_reason=reason,
+            failed_reason=f"worker lost {lost} times",
             failed_at=op.now,
         )
         metering.note_end(op, record)
-        tell_parent(op, record, reason)
     return Recovered(job.id, job.queue_name, job.state, job.lease, lost, worker)

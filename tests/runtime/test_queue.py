@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -88,9 +88,12 @@ async def test_a_delay_counts_from_now(store: AsyncStore, delay: Any) -> None:
 async def test_what_cannot_be_is_refused_before_anything_is_written(store: AsyncStore) -> None:
     queue = queue_of(store)
     unheard_of: Any = {"retries": 3}
+    instant: Any = datetime(2030, 1, 1, tzinfo=UTC)
     bad: list[tuple[type[Exception], Callable[[], Any]]] = [
         (InvalidInput, lambda: queue.schedule("soon", "job")),
         (InvalidInput, lambda: queue.schedule(-1, "job")),
+        (InvalidInput, lambda: queue.schedule(instant, "job")),
+        (InvalidInput, lambda: queue.add("job", PAYLOAD, delay=instant)),
         (InvalidInput, lambda: queue.add("job", PAYLOAD, attempts=0)),
         (InvalidInput, lambda: queue.add("job", {1, 2})),
         (InvalidName, lambda: queue.add("")),

@@ -237,6 +237,16 @@ async def test_a_parent_that_ran_once_and_fails_for_its_child_is_counted(
     assert total.failed_count == 1
 
 
+async def test_a_parent_is_told_once_every_outcome_is_recorded(store: AsyncStore) -> None:
+    (parent,) = await save_new(store, "parent")
+    child = job("child")
+    child.parent_id, child.parent_queue_name = parent.id, parent.queue_name
+    await save(store, child)
+    held, failing = await take(store), await take(store)
+    await store.finish_jobs(QUEUE, [Fail(failing, "boom"), Release(held)])
+    assert (await read(store, parent)).state is JobState.FAILED
+
+
 async def test_a_queue_may_have_no_activity_that_is_known(store: AsyncStore) -> None:
     await save(store, dataclasses.replace(job(), state=JobState.FAILED))
     assert [each.latest_activity for each in await store.list_queues()] == [None]
