@@ -24,7 +24,6 @@ class Record:
     returnvalue: str
     seq: int = 0
     parent_notified: bool = False
-    expires_at: datetime | None = None
     dedup_until: datetime | None = None
 
     @property
@@ -57,7 +56,7 @@ class QueueData:
         self.last_turn = 0
         self.leases_taken: dict[timedelta, deque[datetime]] = {}
         self.buckets: dict[tuple[str, Granularity, datetime], Bucket] = {}
-        self.expiries: list[tuple[datetime, int]] = []
+        self.expiries: list[tuple[datetime, int, int]] = []  # when, which job, under which lease
         self.schedules: dict[str, Schedule] = {}
         self.kept: dict[tuple[JobState, int], dict[int, int]] = {}
         self._order: list[tuple[int, int]] = []

@@ -20,8 +20,8 @@ def keep(op: Operation, record: Record) -> None:
     if kept is True:
         delete(op, record)
     elif isinstance(kept, timedelta):
-        record.expires_at = op.after("retention", kept)
-        heapq.heappush(queue.expiries, (record.expires_at, record.seq))
+        due = op.after("retention", kept)
+        heapq.heappush(queue.expiries, (due, record.seq, record.job.lease))
     elif kept is not False:
         _displace(op, queue, record, kept)
 
@@ -39,10 +39,10 @@ def remove_expired(op: Operation, queue: str, *, limit: int = 1000) -> int:
 def expired(op: Operation, queue: QueueData) -> Record | None:
     """Return the finished job whose time was over first, or None."""
     while queue.expiries and queue.expiries[0][0] < op.now:
-        due, seq = queue.expiries[0]
+        _, seq, lease = queue.expiries[0]
         for state in FINISHED:
             record = queue.states[state].get(seq)
-            if record is not None and record.expires_at == due:
+            if record is not None and record.job.lease == lease:
                 return record
         heapq.heappop(queue.expiries)  # it was removed or retried meanwhile
     return None

@@ -223,7 +223,7 @@ class StoreSteps(ScheduleSteps):
     def remove_expired(self, some: Given) -> None:
         queue, limit = some.queue(), some.below(3)
         data = self.twins.reference.data.queues.get(queue)
-        due = [instant for instant, _ in data.expiries] if data else []
+        due = [instant for instant, *_ in data.expiries] if data else []
         self.call("remove_expired", queue, limit=limit if len(set(due)) == len(due) else MANY)
 
     @step

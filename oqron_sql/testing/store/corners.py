@@ -247,6 +247,21 @@ async def test_a_parent_is_told_once_every_outcome_is_recorded(store: AsyncStore
     assert (await read(store, parent)).state is JobState.FAILED
 
 
+async def test_what_ends_again_goes_by_its_latest_end(
+    store: AsyncStore, harness: StoreHarness
+) -> None:
+    """It was to go a minute after its failure, was retried, and failed with its worker."""
+    held = await leased(store, remove_on_fail=MINUTE)
+    await finish(store, Fail(held, "boom"))
+    await store.retry_jobs(QUEUE, JobState.FAILED)
+    await take(store, lock=SECOND)
+    await harness.advance(HOUR)
+    (lost,) = await store.recover_lost(QUEUE, max_lost=0)
+    assert lost.state is JobState.FAILED
+    assert await store.remove_expired(QUEUE) == 0
+    assert await states(store, [held]) == [JobState.FAILED]
+
+
 async def test_a_queue_may_have_no_activity_that_is_known(store: AsyncStore) -> None:
     await save(store, dataclasses.replace(job(), state=JobState.FAILED))
     assert [each.latest_activity for each in await store.list_queues()] == [None]
