@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Any
@@ -108,7 +109,7 @@ def _save_chunk(tx: Tx, chunk: list[tuple[dict[str, Any], Job]]) -> list[str]:
     jobs = tx.tables.jobs
     rows = [row for row, _ in chunk]
     present, first = set().union(*rows), rows[0]
-    if any(map(_special, rows)) or ("dedup_slot" in present and _repeat(rows)):
+    if any(map(_special, rows)) or ("dedup_slot" in present and (_repeat(rows) or _late(chunk))):
         return [_save(tx, row, job) for row, job in chunk]
     if "dedup_slot" in present:
         _free_over(tx, rows)
@@ -244,6 +245,13 @@ def _special(row: dict[str, Any]) -> bool:
 def _repeat(rows: list[dict[str, Any]]) -> bool:
     """Whether an id comes twice: one may be saved, while another job stands for the other."""
     return len({(row["queue_name"], row["id"]) for row in rows}) < len(rows)
+
+
+def _late(chunk: list[tuple[dict[str, Any], Job]]) -> bool:
+    """Whether a key comes twice whose time may be over by the first: then both are inserted."""
+    keys = Counter((row["queue_name"], row.get("dedup_slot")) for row, _ in chunk)
+    dated = (row for row, job in chunk if "dedup_slot" in row and job.created_at is not None)
+    return any(keys[row["queue_name"], row["dedup_slot"]] > 1 for row in dated)
 
 
 def _chunks(

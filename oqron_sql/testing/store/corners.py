@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -111,6 +112,17 @@ async def test_a_key_whose_time_is_over_costs_nobody_his_place(
     found = await store.find_by_deduplication_key(QUEUE, "k")
     assert found is not None
     assert found.id == jobs[1].id != old.id
+
+
+async def test_a_key_that_is_over_when_it_is_saved_costs_nobody_his_place(
+    store: AsyncStore,
+) -> None:
+    once = Deduplication(key="k", ttl=SECOND)
+    long_ago = datetime.now(UTC) - timedelta(days=1)
+    old = dataclasses.replace(job("a", deduplication=once), created_at=long_ago)
+    jobs = [old, job("b", deduplication=once), job("c", deduplication=once), job("d")]
+    assert await store.save_bulk(QUEUE, jobs) == [j.id for j in (old, jobs[1], jobs[1], jobs[3])]
+    assert await take_names(store, 3) == ["a", "b", "d"]
 
 
 async def test_of_one_id_twice_in_a_bulk_each_is_answered_by_itself(store: AsyncStore) -> None:
