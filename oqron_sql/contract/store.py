@@ -85,7 +85,9 @@ class JobCrud(Protocol):
         Leaving `active` gives up the lease, a terminal state frees the deduplication key, and an
         instant that a new state needs (completed_at, failed_at, delay_until) defaults to now. The
         place in the queue is kept. What a key's TTL was when its job was saved, it stays; and how
-        a leased job ends goes by what it was when it was leased.
+        a leased job ends goes by what it was when it was leased. Only an active job has an owner:
+        `locked_by` becomes None in any other state, and of a job that nobody held it is a new
+        lease, with the next number, so that a lease that was given up stays lost.
 
         Raises:
             InvalidJobState: not in `expected_state`; "unknown" if there is no such job.

@@ -70,7 +70,8 @@ def update_job(
     if record is None:
         return
     before = record.job.state
-    changing.change(op, record, **(values | _instants(op, record, values)))
+    changed = values | _instants(op, record, values) | _owner(record, values)
+    changing.change(op, record, **changed)
     for name, text in texts.items():
         setattr(record, name, text)
     if record.job.state in FINISHED and record.job.state is not before:
@@ -134,6 +135,17 @@ def _demand_state(
     states = [members.check_state("expected_state", state) for state in given]
     if record is None or record.job.state not in states:
         raise InvalidJobState(job_id, record.job.state if record else "unknown", states)
+
+
+def _owner(record: Record, values: dict[str, Any]) -> dict[str, Any]:
+    """Return what an owner that is given brings with it: a lease that was given up stays lost."""
+    job = record.job
+    if values.get("locked_by") is None:
+        return {}
+    if values.get("state", job.state) is not JobState.ACTIVE:
+        return {"locked_by": None}
+    held = job.state is JobState.ACTIVE and job.locked_by is not None
+    return {} if held else {"lease": job.lease + 1}
 
 
 def _instants(op: Operation, record: Record, values: dict[str, Any]) -> dict[str, Any]:

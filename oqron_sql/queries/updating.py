@@ -26,6 +26,8 @@ from oqron_sql.queries.tx import Tx
 from oqron_sql.queries.waking import report, report_surely, rouse_for
 
 _HISTORY = {"logs": "log", "stacktrace": "stack", "attempt_logs": "attempt"}
+# What cannot be written without a look at the job.
+_LOOKED_AT = {"state", "deduplication_key", "group_id", "locked_by"}
 
 
 def update_job(
@@ -50,7 +52,7 @@ def update_job(
         guard += [jobs.c.lease == lease, jobs.c.locked_by.is_not(None)]
     # A delayed job keeps an instant to be due at: it is not cleared without a look at the state.
     cleared = values.get("delay_until", ...) is None
-    if not (entries or cleared or values.keys() & {"state", "deduplication_key", "group_id"}):
+    if not (entries or cleared or values.keys() & _LOOKED_AT):
         report(tx, queue, [job_id])
         if values and tx.change(update(jobs).where(*guard).values(values)):
             return
@@ -62,6 +64,7 @@ def update_job(
             select(
                 jobs.c.seq, jobs.c.queue_name, jobs.c.state, jobs.c.lease, jobs.c.entries,
                 jobs.c.attempts_made, jobs.c.processed_at, jobs.c.completed_at, jobs.c.delay_until,
+                jobs.c.locked_by,
             ).where(*guard),
             skip_locked=False,
         )
@@ -106,6 +109,8 @@ def _follow(tx: Tx, old: Row[Any], state: JobState, values: dict[str, Any]) -> N
     """Add to `values` what the new state brings with it, unless the caller said otherwise."""
     if state is JobState.DELAYED and values.get("delay_until", old.delay_until) is None:
         values["delay_until"] = tx.now()
+    if values.get("locked_by") is not None:
+        _own(old, state, values)
     if state == old.state:
         return
     if old.state == JobState.ACTIVE:
@@ -115,6 +120,14 @@ def _follow(tx: Tx, old: Row[Any], state: JobState, values: dict[str, Any]) -> N
         values.setdefault("completed_at", tx.now())
     elif state is JobState.FAILED:
         values.setdefault("failed_at", tx.now())
+
+
+def _own(old: Row[Any], state: JobState, values: dict[str, Any]) -> None:
+    """Let an owner that is given have a lease of its own: one that was given up stays lost."""
+    if state is not JobState.ACTIVE:
+        values["locked_by"] = None
+    elif old.state != JobState.ACTIVE or old.locked_by is None:
+        values["lease"] = old.lease + 1
 
 
 def _hold_key(tx: Tx, old: Row[Any], state: JobState, values: dict[str, Any]) -> None:

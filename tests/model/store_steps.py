@@ -88,8 +88,6 @@ class StoreSteps(ScheduleSteps):
         if found is not None and found.state is JobState.ACTIVE:
             # A worker's finish goes by the job as it was leased; what it says of that is free.
             updates = {name: each for name, each in updates.items() if name not in LEASED_COPY}
-        elif found is not None and found.state in FINISHED:
-            updates.pop("locked_by", None)  # by which a lease that has ended could end once more
         self.call(
             "update_job",
             queue,

@@ -9,6 +9,8 @@ import pytest
 from oqron_sql.contract import (
     AsyncStore,
     AttemptRecord,
+    Complete,
+    Fail,
     JobOptions,
     JobState,
     JobUpdate,
@@ -23,6 +25,7 @@ from oqron_sql.testing.steps import (
     completed,
     contents,
     fetch,
+    finish,
     job,
     leased,
     now_of,
@@ -185,6 +188,42 @@ async def test_leaving_active_gives_up_the_lock(store: AsyncStore) -> None:
         assert (found.state, found.locked_by, found.lock_until) == (state, None, None)
         assert found.lease == made.lease
         await store.obliterate(QUEUE)
+
+
+async def test_only_an_active_job_has_an_owner(store: AsyncStore) -> None:
+    for state in set(JobState) - {JobState.ACTIVE}:
+        made = await leased(store)
+        await store.update_job(QUEUE, made.id, {"state": state, "locked_by": "somebody"})
+        assert (await read(store, made)).locked_by is None
+        await store.update_job(QUEUE, made.id, {"locked_by": "somebody"})
+        found = await read(store, made)
+        assert (found.state, found.locked_by, found.lease) == (state, None, made.lease)
+        before = await contents(store)
+        assert (await finish(store, Fail(made, "late"))).lost is (state is not JobState.FAILED)
+        assert await contents(store) == before
+        await store.obliterate(QUEUE)
+
+
+@pytest.mark.parametrize("ended", [False, True])
+async def test_an_owner_that_is_given_has_a_lease_of_its_own(
+    store: AsyncStore, ended: bool
+) -> None:
+    made = await leased(store)
+    if ended:
+        await finish(store, Complete(made, "done"))
+    else:
+        await store.release_lock(QUEUE, made.id)
+    updates: JobUpdate = {"state": JobState.ACTIVE, "locked_by": "somebody"}
+    await store.update_job(QUEUE, made.id, updates)
+    found = await read(store, made)
+    assert (found.state, found.locked_by, found.lease) == (
+        JobState.ACTIVE,
+        "somebody",
+        made.lease + 1,
+    )
+    assert (await finish(store, Complete(made, "done"))).lost
+    assert (await finish(store, Complete(found, "again"))).state is JobState.COMPLETED
+    assert (await read(store, made)).returnvalue == "again"
 
 
 async def test_a_job_put_back_keeps_its_place(store: AsyncStore) -> None:
