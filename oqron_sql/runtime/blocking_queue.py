@@ -19,6 +19,7 @@ from oqron_sql.runtime import orders
 from oqron_sql.runtime.handles import BlockingJobHandle
 from oqron_sql.runtime.orders import Bulk, Options, Span
 from oqron_sql.runtime.schedules import BlockingSchedules, Series, series
+from oqron_sql.runtime.stores import fitting
 from oqron_sql.runtime.telling import announce_blocking, joined, tell_blocking
 from oqron_sql.runtime.watching import blocking_changes_of
 
@@ -32,10 +33,12 @@ class BlockingQueue:
 
     Raises:
         InvalidName: the name cannot be that of a queue.
+        ConfigurationError: the store is awaited, which `Queue` is for.
     """
 
     def __init__(self, name: str, store: Store, defaults: JobOptions = DEFAULT_OPTIONS) -> None:
-        self.name, self.store, self.defaults = check_name("queue", name), store, defaults
+        self.name, self.defaults = check_name("queue", name), defaults
+        self.store = fitting(store, "BlockingQueue", awaited=False)
 
     def __repr__(self) -> str:
         return f"<BlockingQueue {self.name!r}>"

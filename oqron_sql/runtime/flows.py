@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar
 from oqron_sql.contract import AsyncStore, Job, Store, StoreEvent
 from oqron_sql.runtime import orders
 from oqron_sql.runtime.handles import BlockingJobHandle, JobHandle
+from oqron_sql.runtime.stores import fitting
 from oqron_sql.runtime.telling import joined, tell, tell_blocking
 from oqron_sql.runtime.trees import Branch, FlowJob, grow
 
@@ -24,10 +25,14 @@ class Flow(Generic[H]):
 
 
 class FlowProducer:
-    """Saves flows, for callers that await, on a store that they connect and disconnect."""
+    """Saves flows, for callers that await, on a store that they connect and disconnect.
+
+    Raises:
+        ConfigurationError: the store is not awaited; `BlockingFlowProducer` takes one that blocks.
+    """
 
     def __init__(self, store: AsyncStore) -> None:
-        self.store = store
+        self.store = fitting(store, "FlowProducer", awaited=True)
 
     async def add(self, root: FlowJob, *, session: Any = None) -> Flow[JobHandle]:
         """Save a tree of jobs, all or none; with the host's `session`, in its transaction.
@@ -45,10 +50,14 @@ class FlowProducer:
 
 
 class BlockingFlowProducer:
-    """Saves flows, for callers that block, on a store that they connect and disconnect."""
+    """Saves flows, for callers that block, on a store that they connect and disconnect.
+
+    Raises:
+        ConfigurationError: the store is awaited, which `FlowProducer` is for.
+    """
 
     def __init__(self, store: Store) -> None:
-        self.store = store
+        self.store = fitting(store, "BlockingFlowProducer", awaited=False)
 
     def add(self, root: FlowJob, *, session: Any = None) -> Flow[BlockingJobHandle]:
         """Save a tree of jobs, all or none; with the host's `session`, in its transaction.

@@ -19,6 +19,7 @@ from oqron_sql.runtime import orders
 from oqron_sql.runtime.handles import JobHandle
 from oqron_sql.runtime.orders import Bulk, Options, Span
 from oqron_sql.runtime.schedules import Schedules, Series, series
+from oqron_sql.runtime.stores import fitting
 from oqron_sql.runtime.telling import announce, joined, tell
 from oqron_sql.runtime.watching import changes_of
 
@@ -32,12 +33,14 @@ class Queue:
 
     Raises:
         InvalidName: the name cannot be that of a queue.
+        ConfigurationError: the store is not awaited; `BlockingQueue` takes one that blocks.
     """
 
     def __init__(
         self, name: str, store: AsyncStore, defaults: JobOptions = DEFAULT_OPTIONS
     ) -> None:
-        self.name, self.store, self.defaults = check_name("queue", name), store, defaults
+        self.name, self.defaults = check_name("queue", name), defaults
+        self.store = fitting(store, "Queue", awaited=True)
 
     def __repr__(self) -> str:
         return f"<Queue {self.name!r}>"

@@ -16,7 +16,7 @@ from oqron_sql.runtime.hearing import Hearing, waking_of
 from oqron_sql.runtime.orders import Span, after
 from oqron_sql.runtime.persisting import persist
 from oqron_sql.runtime.signals import on_signal
-from oqron_sql.runtime.stores import awaitable
+from oqron_sql.runtime.stores import awaitable, fitting
 from oqron_sql.runtime.telling import tell
 from oqron_sql.runtime.watching import wait_for
 
@@ -38,6 +38,7 @@ class Scheduler:
 
     Raises:
         InvalidInput: an argument cannot be what it is.
+        ConfigurationError: the store is none.
     """
 
     def __init__(
@@ -50,7 +51,7 @@ class Scheduler:
     ) -> None:
         names = [queues] if isinstance(queues, str) else queues
         self.queues = tuple(check_name("queue", name) for name in names)
-        self.store = store
+        self.store = fitting(store, "Scheduler")
         self._poll = check_duration("poll", after(poll), positive=True)
         self._waking = waking
         self._told = asyncio.Event()

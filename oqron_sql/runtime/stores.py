@@ -1,4 +1,4 @@
-"""Whatever store a worker is given, as one to be awaited."""
+"""Which store goes with which class, and any store as one to be awaited."""
 
 from __future__ import annotations
 
@@ -7,17 +7,50 @@ import functools
 import inspect
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from oqron_sql.contract import AsyncStore, Store
+from oqron_sql.errors import ConfigurationError
+
+S = TypeVar("S", bound=AsyncStore | Store)
 
 THREADS = 8
 _AT_ONCE = frozenset({"subscribe", "unsubscribe", "has_subscribers", "using"})
 
 
+def fitting(store: S, user: str, *, awaited: bool | None = None) -> S:
+    """Return the store, if the class called `user` can use it: one that is awaited, or is not.
+
+    Raises:
+        ConfigurationError: it is of the other kind, or no store at all.
+    """
+    if isinstance(store, type) or not callable(getattr(store, "get_job", None)):
+        raise ConfigurationError(
+            f"{user} needs a store, such as AsyncSQLStore(url) or SQLStore(url), and got "
+            + (f"the class {store.__name__}" if isinstance(store, type) else _kind(store))
+        )
+    if awaited is None or awaited == is_awaited(store):
+        return store
+    name = type(store).__name__
+    if awaited:
+        raise ConfigurationError(
+            f"{user} awaits its store, and the methods of {name} are not `async def`: "
+            f"use Blocking{user}, or a store that is awaited, such as AsyncSQLStore"
+        )
+    raise ConfigurationError(
+        f"{user} does not await its store, and the methods of {name} are `async def`: "
+        f"use {user.removeprefix('Blocking')}, or a store that blocks, such as SQLStore"
+    )
+
+
+def is_awaited(store: AsyncStore | Store) -> bool:
+    """Whether the methods of a store are to be awaited, which its contract says of all or none."""
+    return inspect.iscoroutinefunction(store.get_job)
+
+
 def awaitable(store: AsyncStore | Store) -> AsyncStore:
     """Return the store itself if it is awaited, else one that makes its calls in threads."""
-    if inspect.iscoroutinefunction(store.get_job):
+    if is_awaited(store):
         return cast("AsyncStore", store)
     return cast("AsyncStore", InThreads(cast("Store", store)))
 
@@ -57,3 +90,7 @@ class InThreads:
     async def disconnect(self) -> None:
         """Let the threads end; the store is the caller's."""
         self._threads.shutdown(wait=False)
+
+
+def _kind(store: object) -> str:
+    return f"an object of type {type(store).__name__}"

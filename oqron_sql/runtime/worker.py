@@ -19,7 +19,7 @@ from oqron_sql.runtime.hearing import waking_of
 from oqron_sql.runtime.orders import Span, after
 from oqron_sql.runtime.plan import Plan
 from oqron_sql.runtime.signals import on_signal
-from oqron_sql.runtime.stores import awaitable
+from oqron_sql.runtime.stores import awaitable, fitting
 
 logger = logging.getLogger("oqron_sql")
 
@@ -40,6 +40,7 @@ class Worker:
 
     Raises:
         InvalidInput: an argument cannot be what it is.
+        ConfigurationError: the store is none.
     """
 
     def __init__(
@@ -59,7 +60,7 @@ class Worker:
         waking: Waking | None = None,
         worker_id: str | None = None,
     ) -> None:
-        self.store = store
+        self.store = fitting(store, "Worker")
         self._plan = Plan(
             queue=check_name("queue", queue),
             worker_id=check_name("worker_id", worker_id or new_worker_id()),

@@ -9,23 +9,80 @@ import random
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from oqron_sql import AsyncMemoryStore, BlockingQueue, MemoryStore, SQLStore
+from oqron_sql import (
+    AsyncMemoryStore,
+    AsyncSQLStore,
+    BlockingQueue,
+    FlowProducer,
+    MemoryStore,
+    Queue,
+    SQLStore,
+    Worker,
+)
 from oqron_sql.contract import Backoff
 from oqron_sql.errors import ConfigurationError, Interrupted
-from oqron_sql.runtime import Context, attempts
+from oqron_sql.runtime import BlockingFlowProducer, Context, Scheduler, attempts
 from oqron_sql.runtime.backoff import delay_of
 from oqron_sql.runtime.deadlines import Deadlines
 from oqron_sql.runtime.stores import awaitable
 from oqron_sql.runtime.threads import ThreadCall, Threads
 from oqron_sql.testing.steps import PAYLOAD
+from tests.hosts.hosts import Either
+from tests.runtime.faults import Faulty
 from tests.runtime.steps import QUEUE, SECOND, until, worker_of, working
 
 ERROR = RuntimeError("boom")
+
+
+AWAITING: list[Callable[[Any], Any]] = [lambda store: Queue(QUEUE, store), FlowProducer]
+BLOCKING: list[Callable[[Any], Any]] = [
+    lambda store: BlockingQueue(QUEUE, store),
+    BlockingFlowProducer,
+]
+EITHER: list[Callable[[Any], Any]] = [
+    lambda store: Worker(QUEUE, store),
+    lambda store: Scheduler(QUEUE, store),
+]
+
+
+class Delegate:
+    """A store of somebody else's, which passes everything on."""
+
+    def __init__(self, store: Any) -> None:
+        self._store = store
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+
+def test_a_store_of_the_wrong_kind_is_refused_before_anything_is_lost() -> None:
+    awaited: list[Any] = [AsyncMemoryStore(), AsyncSQLStore("sqlite://", migrate="off")]
+    awaited += [Faulty(awaited[0]), Either(MemoryStore()), Delegate(awaited[1])]
+    blocking: list[Any] = [MemoryStore(), SQLStore("sqlite://", migrate="off")]
+    blocking += [Delegate(each) for each in blocking]
+    for stores, fit, wrong, said in (
+        (awaited, AWAITING, BLOCKING, "use (Queue|FlowProducer), or a store that blocks"),
+        (blocking, BLOCKING, AWAITING, "use Blocking(Queue|FlowProducer), or a store that is aw"),
+    ):
+        for store in stores:
+            for make in (*fit, *EITHER):
+                assert make(store).store is store
+            for make in wrong:
+                with pytest.raises(ConfigurationError, match=said):
+                    make(store)
+
+
+@pytest.mark.parametrize("store", [None, "sqlite://", AsyncSQLStore, object()])
+def test_what_is_no_store_is_refused(store: Any) -> None:
+    for make in (*AWAITING, *BLOCKING, *EITHER):
+        with pytest.raises(ConfigurationError, match=r"needs a store, such as .* and got (an|the)"):
+            make(store)
 
 
 def test_delays_double_and_are_spread() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from oqron_sql import AsyncStore, Context, JobState
+from oqron_sql import AsyncMemoryStore, AsyncStore, Context, JobState
 from oqron_sql.contract import Backoff, Complete, Fail, Outcome, new_job
 from oqron_sql.errors import Interrupted, JobFailed
 from oqron_sql.runtime import Handlers, Stop, Worker
@@ -244,7 +244,7 @@ async def test_what_is_retried_waits_its_time(store: AsyncStore, harness: StoreH
 
 
 def test_the_queue_of_a_worker_is_known() -> None:
-    worker = Worker(QUEUE, object(), worker_id="worker-7")  # type: ignore[arg-type]  # not used
+    worker = Worker(QUEUE, AsyncMemoryStore(), worker_id="worker-7")
     assert (worker.queue, worker.id) == (QUEUE, "worker-7")
     assert repr(worker) == "<Worker worker-7 of 'mail'>"
 
