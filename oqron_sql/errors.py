@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 
-from oqron_sql.hiding import outline
+from oqron_sql.hiding import outline, quote_cause
 
 
 class OqronError(Exception):
@@ -202,6 +202,7 @@ class Interrupted(BaseException):
 class StoreUnavailable(OqronError):
     """The database could not be reached or did not answer; the driver's error is the cause.
 
+    The message quotes what the driver said, in one line and without credentials.
     `unknown` tells that the outcome could not be learned: the change may have been made.
     """
 
@@ -209,6 +210,11 @@ class StoreUnavailable(OqronError):
         outcome = "; the change may or may not have been made" if unknown else ""
         super().__init__(f"the database did not complete {operation}{outcome}")
         self.operation, self.unknown = operation, unknown
+
+    def __str__(self) -> str:
+        # The cause comes with `raise ... from`, after the message was made.
+        said = quote_cause(self)
+        return f"{super().__str__()}: {said}" if said else super().__str__()
 
 
 class StoreClosed(OqronError):

@@ -1,12 +1,18 @@
-"""Payloads are not shown: what stands in their place in a `repr`, a message or a log."""
+"""Payloads and passwords are not shown: what stands in their place in a message or a log."""
 
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 C = TypeVar("C", bound=type)
+
+LONGEST_QUOTE = 300
+_CREDENTIALS = re.compile(r"(?<=://)[^\s/@]*:\S*@")
+_PASSWORD = re.compile(r"(?i)(?<=password=)[^\s&;]+")
+_ARGUMENTS = re.compile(r",? with args beginning with:.*")  # of a command that Redis does not know
 
 
 def outline(value: Any) -> str:
@@ -15,6 +21,33 @@ def outline(value: Any) -> str:
         return repr(value)
     size = f" of {len(value)}" if hasattr(value, "__len__") else ""
     return f"<{type(value).__name__}{size}>"
+
+
+def quote_cause(error: BaseException) -> str:
+    """Return what the innermost cause of an error that says anything says, in one line.
+
+    It is what a driver or the operating system said, without credentials, and without what a
+    database adds in further lines or quotes: rows, and the arguments of commands. "" if there is no
+    cause.
+    """
+    said, cause = "", _cause(error)
+    while cause is not None:
+        line = next(iter(str(cause).strip().splitlines()), "")
+        said = line or said or type(cause).__name__
+        cause = _cause(cause)
+    said = without_credentials(_ARGUMENTS.sub("", said))
+    return said if len(said) <= LONGEST_QUOTE else said[: LONGEST_QUOTE - 3] + "..."
+
+
+def without_credentials(text: str) -> str:
+    """Return the text without users and passwords of URLs, nor passwords that are named so."""
+    return _PASSWORD.sub("***", _CREDENTIALS.sub("***@", text))
+
+
+def _cause(error: BaseException) -> BaseException | None:
+    # SQLAlchemy's errors have the driver's for `orig`; their own text is the whole statement.
+    cause: BaseException | None = getattr(error, "orig", None) or error.__cause__
+    return cause
 
 
 def hiding(*hidden: str) -> Callable[[C], C]:

@@ -209,7 +209,7 @@ class Shell:
                 with contextlib.suppress(SQLAlchemyError):
                     tx.rollback()
                 if isinstance(error, Contended):
-                    raise StoreUnavailable(_name(body)) from None
+                    raise StoreUnavailable(_name(body)) from error
                 if isinstance(error, DBAPIError):
                     dialect.redact(error)
                 raise

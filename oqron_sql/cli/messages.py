@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import re
-
 from sqlalchemy import URL
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from oqron_sql import dialects
 from oqron_sql.errors import ConfigurationError, InvalidInput, LockTimeout, StoreUnavailable
+from oqron_sql.hiding import quote_cause, without_credentials
 
 NO_ANSWER, FAILED = 2, 1
-_CREDENTIALS = re.compile(r"(?<=://)[^\s/@]*:\S*@")
 
 
 def exit_status(error: BaseException) -> int:
@@ -22,16 +20,12 @@ def exit_status(error: BaseException) -> int:
 
 def explain(error: BaseException) -> str:
     """Return the error and its root cause in one line, without credentials."""
-    root = _root(error)
+    said = quote_cause(error)
     if isinstance(error, DBAPIError):  # whose own text is the whole statement
         message = "the database refused a statement"
     else:
-        message = str(error) or type(error).__name__
-    if root is not error:
-        detail = next(iter(str(root).strip().splitlines()), "") or type(root).__name__
-        if detail not in message:
-            message = f"{message}: {detail}"
-    return _CREDENTIALS.sub("***@", message)
+        message = without_credentials(str(error) or type(error).__name__)
+    return message if said in message else f"{message}: {said}"
 
 
 def refuse_private_memory(url: URL) -> None:
@@ -57,11 +51,3 @@ def show_url(url: URL) -> str:
 def plural(count: int, noun: str) -> str:
     """Return the count and the noun, in the plural unless it is one."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
-
-
-def _root(error: BaseException) -> BaseException:
-    while True:
-        inner = error.orig if isinstance(error, DBAPIError) else error.__cause__
-        if inner is None:
-            return error
-        error = inner

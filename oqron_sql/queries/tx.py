@@ -194,3 +194,6 @@ class Tx:
 
 class Contended(Exception):
     """Somebody else was faster, which only a database without row locks lets happen: again."""
+
+    def __init__(self) -> None:
+        super().__init__("others changed the same rows, time and again")

@@ -14,6 +14,7 @@ from oqron_sql.contract import AsyncStore
 from oqron_sql.contract.abilities import Twinning
 from oqron_sql.runtime.attempts import Attempt
 from oqron_sql.runtime.context import Stop
+from oqron_sql.runtime.persisting import warn_of
 from oqron_sql.runtime.watching import wait_for
 
 logger = logging.getLogger("oqron_sql")
@@ -125,7 +126,7 @@ class Heartbeat:
             else:
                 found = await store.check_locks(self._queue, jobs)
         except Exception as error:  # noqa: BLE001 - it is tried again, and fenced meanwhile
-            logger.warning("leases could not be looked at, trying again: %r", error)
+            warn_of(error, "leases could not be looked at, trying again")
             return
         for attempt, lease in zip(attempts, found, strict=True):
             if lease.lost:

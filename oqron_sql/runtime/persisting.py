@@ -23,14 +23,18 @@ async def persist(
     while not done():
         try:
             await step()
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - it is logged, and tried again
             failures += 1
             longest = min(FIRST_PAUSE * 2**failures, LONGEST_PAUSE)
             pause = random.uniform(0.5, 1) * longest  # noqa: S311 - spreads, guards nothing
-            known = isinstance(error, StoreUnavailable | TimeoutError)
-            logger.warning(
-                "%s failed, trying again in %.1f s: %r", what, pause, error, exc_info=not known
-            )
+            warn_of(error, "%s failed, trying again in %.1f s", what, pause)
             await asyncio.sleep(pause)
         else:
             failures = 0
+
+
+def warn_of(error: Exception, message: str, *args: object) -> None:
+    """Log that something failed which will be tried again; a database that is away in one line."""
+    known = isinstance(error, StoreUnavailable | TimeoutError)
+    said = str(error) or type(error).__name__
+    logger.warning(f"{message}: %s", *args, said, exc_info=None if known else error)

@@ -99,7 +99,7 @@ def test_a_full_disk_is_a_store_that_is_unavailable(tmp_path: Path) -> None:
     large = new_job(QUEUE, "one", "x" * 100_000)
     with SQLStore(f"sqlite:///{tmp_path / 'jobs.db'}") as store:
         allow(1)  # no more than there are
-        with pytest.raises(StoreUnavailable) as caught:
+        with pytest.raises(StoreUnavailable, match="database or disk is full") as caught:
             store.save_job(QUEUE, large)
         assert not caught.value.unknown
         allow(1_000_000)

@@ -14,16 +14,17 @@ import pytest
 import pytest_asyncio
 import sqlalchemy as sa
 
-from oqron_sql import Fail, FetchOptions
+from oqron_sql import AsyncSQLStore, Fail, FetchOptions
 from oqron_sql.adapters.async_sql import AsyncSQLBroker, AsyncSQLStorage
 from oqron_sql.adapters.sql import SQLBroker, SQLStorage
 from oqron_sql.contract.adapters import Where
-from oqron_sql.errors import InvalidInput, LeaseLost, PayloadError
+from oqron_sql.errors import InvalidInput, LeaseLost, PayloadError, StoreUnavailable
 from oqron_sql.testing.steps import PAYLOAD
 from tests.canary import CANARY
 from tests.hosts.conftest import MakeHost
 from tests.hosts.hosts import Either, Host, settled
 from tests.hosts.methods import METHODS, MINUTE, QUEUE, job, seed
+from tests.servers import PASSWORD
 
 REFUSED = "refused"
 
@@ -128,6 +129,16 @@ async def test_errors_of_the_database_are_raised_without_payloads(strict: Host) 
         assert PAYLOAD not in shown + repr(caught.value) + repr(caught.value.orig)
         assert "INSERT INTO oqron_jobs" in shown, "the statement may be seen"
     await settled(own.disconnect())
+
+
+@pytest.mark.parametrize(
+    "driver",
+    ["postgresql+psycopg", "postgresql+asyncpg", "mysql+pymysql", "mysql+asyncmy"],
+)
+async def test_a_server_that_is_gone_is_told_in_the_words_of_the_driver(driver: str) -> None:
+    store = AsyncSQLStore(f"{driver}://me:{PASSWORD}@127.0.0.1:1/db")
+    with pytest.raises(StoreUnavailable, match=r"did not complete connect: .*127\.0\.0\.1"):
+        await store.connect()
 
 
 async def a_failure(store: Any) -> None:

@@ -239,7 +239,7 @@ def test_old_ones_are_refused() -> None:
 
 
 async def test_who_cannot_be_reached() -> None:
-    with pytest.raises(StoreUnavailable) as caught:
+    with pytest.raises(StoreUnavailable, match=r"127\.0\.0\.1") as caught:
         await connect("redis://127.0.0.1:1/0?socket_timeout=0.2")
     assert not caught.value.unknown
 
@@ -264,7 +264,7 @@ async def test_a_full_server_refuses_only_what_needs_room(
             with pytest.raises(StoreUnavailable) as caught:
                 await broker.publish("q", "more")
             assert not caught.value.unknown
-            assert "maxmemory" in str(caught.value.__cause__)
+            assert "maxmemory" in str(caught.value)
             assert await broker.ack("q", held[0])
             assert await broker.nack("q", held[1])
             claims = await broker.claim("q", "me", 99, MINUTE)

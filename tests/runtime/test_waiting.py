@@ -10,10 +10,11 @@ import pytest
 import sqlalchemy as sa
 
 from oqron_sql import AsyncSQLStore, AsyncStore, JobState
+from oqron_sql.errors import StoreUnavailable
 from oqron_sql.testing import StoreHarness
 from oqron_sql.testing.steps import PAYLOAD
 from tests.runtime.faults import Faulty
-from tests.runtime.steps import QUEUE, queue_of, until, worker_of, working
+from tests.runtime.steps import QUEUE, Gate, queue_of, until, worker_of, working
 
 
 async def test_an_idle_worker_costs_one_statement_a_look(
@@ -146,6 +147,29 @@ async def test_a_worker_outlives_whatever_its_store_does(
         assert [await job.result(10) for job in jobs] == list(range(5))
     assert "looking ahead failed, trying again" in caplog.text
     assert "what a surprise" in caplog.text
+
+
+async def test_a_database_that_is_away_is_logged_in_one_line_with_its_reason(
+    store: AsyncStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    def away(name: str) -> Exception:
+        error = StoreUnavailable(name)
+        error.__cause__ = OSError("no route to host")
+        return error
+
+    faulty = Faulty(store)
+    faulty.error, faulty.broken = away, {"get_outlook", "check_locks", "extend_locks"}
+    worker, gate = worker_of(faulty, lease=0.3), Gate()
+    worker.handler()(gate)
+    async with working(worker):
+        await queue_of(store).add("job", PAYLOAD)
+        await until(lambda: "leases could not be looked at" in caplog.text)
+        await until(lambda: "looking ahead failed" in caplog.text)
+        gate.open()
+    for record in caplog.records:
+        if record.levelname == "WARNING" and "again" in record.message:
+            assert record.message.endswith(": no route to host")
+            assert record.exc_info is None
 
 
 async def test_an_end_that_cannot_be_recorded_at_all_is_left_to_its_lease(

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import importlib
+import itertools
 import pkgutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 import oqron_sql
 from oqron_sql import Job, new_job
 from oqron_sql.contract import Complete, StoreEvent
 from oqron_sql.contract.adapters import Where
 from oqron_sql.contract.documents import check_query
-from oqron_sql.errors import InvalidInput
-from oqron_sql.hiding import Unshown, hiding, outline
+from oqron_sql.errors import InvalidInput, StoreUnavailable
+from oqron_sql.hiding import Unshown, hiding, outline, quote_cause
 
 SECRET = "do not show me"
 # Whatever JSON can carry, texts that quote it, and what holds either in a dataclass of ours.
@@ -80,3 +83,41 @@ def test_a_difference_is_still_seen_where_two_are_compared() -> None:
 def test_only_fields_can_be_hidden() -> None:
     with pytest.raises(AttributeError, match="secret"):
         hiding("secret")(Where)
+
+
+def chain(*errors: BaseException) -> BaseException:
+    """Return the first error, caused by the next, and so on."""
+    for outer, inner in itertools.pairwise(errors):
+        outer.__cause__ = inner
+    return errors[0]
+
+
+def test_an_unavailable_store_says_why() -> None:
+    refused = OperationalError(
+        "SELECT 1", {"data": SECRET}, OSError("connection refused\nand more")
+    )
+    error = chain(StoreUnavailable("connect", unknown=True), refused)
+    told = "the database did not complete connect; the change may or may not have been made"
+    assert str(error) == f"{told}: connection refused"
+    assert str(StoreUnavailable("connect")) == "the database did not complete connect"
+
+
+@pytest.mark.parametrize(
+    ("causes", "said"),
+    [
+        ((), ""),
+        ((OSError("out"), OSError("in")), "in"),
+        ((TimeoutError("too long"), asyncio.CancelledError()), "too long"),
+        ((TimeoutError(), asyncio.CancelledError()), "TimeoutError"),
+        ((OSError(f"no row\nDETAIL: {SECRET}"),), "no row"),
+        ((OSError(f"cannot reach x://me:{SECRET.split()[0]}@h/db"),), "cannot reach x://***@h/db"),
+        ((OSError(f"x://h/db?password={SECRET.split()[0]}&a=b"),), "x://h/db?password=***&a=b"),
+        (
+            (OSError(f"unknown command 'X', with args beginning with: 'a' '{SECRET}'"),),
+            "unknown command 'X'",
+        ),
+        ((OSError("x" * 999),), "x" * 297 + "..."),
+    ],
+)
+def test_a_cause_is_quoted_without_secrets(causes: Sequence[BaseException], said: str) -> None:
+    assert quote_cause(chain(RuntimeError("it failed"), *causes)) == said
