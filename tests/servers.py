@@ -44,9 +44,11 @@ class Server(ABC):
     account: str
     stop_signal: signal.Signals
 
-    def __init__(self, settings: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, settings: Mapping[str, str] | None = None, folder: Path | None = None
+    ) -> None:
         self.settings = dict(settings or {})
-        self.folder = Path(tempfile.mkdtemp(prefix="oqron-server-"))
+        self.folder = folder or Path(tempfile.mkdtemp(prefix="oqron-server-"))
         self.folder.chmod(0o755)  # the server runs as somebody else when we are root
         if os.geteuid() == 0:
             account = _account(self.account)
@@ -79,6 +81,16 @@ class Server(ABC):
         """Start again on the same port and data, after an orderly stop if it still runs."""
         self._signal(self.stop_signal)
         self.start()
+
+    def revive(self) -> None:
+        """Wait until it answers, and start it again if it has ended by itself."""
+        deadline = time.monotonic() + START_TIMEOUT
+        while not self.answers():
+            ended = self._process is None or self._process.poll() is not None
+            if ended or time.monotonic() > deadline:
+                self.kill9()
+                self.start()
+            time.sleep(0.05)
 
     def stop(self) -> None:
         """Kill the server and delete its data."""
@@ -306,9 +318,11 @@ class PgBouncer(Server):
 
 
 @contextlib.contextmanager
-def running(kind: type[Server], settings: Mapping[str, str] | None) -> Iterator[Server]:
-    """Prepare and start a server; it is gone afterwards."""
-    server = kind(settings)
+def running(
+    kind: type[Server], settings: Mapping[str, str] | None, folder: Path | None = None
+) -> Iterator[Server]:
+    """Prepare and start a server, in a folder if one is given; it is gone afterwards."""
+    server = kind(settings, folder)
     try:
         server.prepare()
         server.start()

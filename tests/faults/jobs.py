@@ -65,6 +65,8 @@ def make(spec: Spec, rng: random.Random, n: int) -> Job:
         deduplication=Deduplication(key=key) if key else None,
     )
     data = {"n": n, "fails": fails, "home": f"{spec['prefix']}/{queue}"}
+    if size := spec.get("size"):
+        data["more"] = "x" * size
     return new_job(queue, "work", data, opts)
 
 

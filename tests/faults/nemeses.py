@@ -7,6 +7,7 @@ import signal
 from datetime import timedelta
 from typing import Any
 
+from tests.faults.filling import fill_disk, fill_memory, on_a_small_disk
 from tests.faults.recording import FAILPOINTS, WORKING
 from tests.faults.rules import Rules
 from tests.faults.run import Fault, Plan, Run
@@ -21,10 +22,8 @@ from tests.faults.surroundings import (
     delay,
     delaying,
     end_sessions,
-    fill_disk,
     kill_pooler,
     kill_server,
-    on_a_small_disk,
     pooled,
     read_only,
     reset,
@@ -93,6 +92,7 @@ async def cancel(run: Run) -> None:
 
 # -- limits ----------------------------------------------------------------------------------------
 
+LARGE = Plan(told={"enqueue": {"size": 4000, "pace": 0.05}})  # so that each needs room
 SLOW = Plan(told={"work": {"lease": 3.0}})  # a new connection takes a second
 LONG_JOBS = Plan(told={"work": {"seconds": 0.4}, "enqueue": {"pace": 0.1}})
 ORDERED = Plan(
@@ -215,7 +215,8 @@ FAULTS = {
         Fault("black-hole", black_hole, on=REACHED, around=by_proxy(lambda *_: None)),
         Fault("pooler", kill_pooler, on=("postgresql",), around=pooled),
         Fault("clocks", clocks, on=REACHED, env=wrong_clocks),
-        Fault("fill-disk", fill_disk, on=(None,), around=on_a_small_disk),
+        Fault("fill-disk", fill_disk, LARGE, on=EVERYWHERE, around=on_a_small_disk),
+        Fault("fill-memory", fill_memory, on=("redis",)),
         Fault("groups", groups, GROUPED),
         Fault("cap", cap, CAPPED),
         Fault("rate", rate, RATED),

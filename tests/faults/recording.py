@@ -29,6 +29,7 @@ from oqron_sql.contract import (
 )
 from oqron_sql.contract.options import ANY
 from oqron_sql.contract.schedules import Fired
+from oqron_sql.errors import StoreUnavailable
 from tests.faults.history import Journal, now
 
 R = TypeVar("R")
@@ -93,7 +94,11 @@ class RecordedStore(AsyncSQLStore):
     async def _enqueue(self, jobs: Sequence[Job], call: Awaitable[str | list[str]]) -> list[str]:
         for job in jobs:
             self.journal.write("enqueueing", job=job.id, key=job.deduplication_key)
-        saved = await self.doom.around("enqueue", call)
+        try:
+            saved = await self.doom.around("enqueue", call)
+        except StoreUnavailable:
+            self.journal.write("refused")  # for whoever wants to see that something was broken
+            raise
         ids = [saved] if isinstance(saved, str) else saved
         for job, id_ in zip(jobs, ids, strict=True):
             self.journal.write("enqueued", job=id_, key=job.deduplication_key, asked=job.id)

@@ -1,10 +1,9 @@
-"""What is around the processes, and how it is broken: the server, the way to it, disk, clocks."""
+"""What is around the processes, and how it is broken: the server, the way to it, clocks."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import dataclasses
 import os
 import signal
 import time
@@ -20,7 +19,6 @@ from tests.faults.run import Run
 from tests.proxy import Cut, Proxy, proxied
 
 CLOCK = "clock"
-DISK = 8 * 2**20
 LIBRARIES = "usr/lib/*/faketime/libfaketime.so.1", "usr/local/lib/faketime/libfaketime.so.1"
 
 
@@ -188,40 +186,6 @@ async def kill_pooler(run: Run) -> None:
         run.pooler.kill9()
         run.injected += 1
         await asyncio.to_thread(run.pooler.start)
-
-
-# -- the disk --------------------------------------------------------------------------------------
-
-
-@contextlib.asynccontextmanager
-async def on_a_small_disk(run: Run) -> AsyncIterator[None]:
-    """Have the database on a disk of a few megabytes, which only root can make."""
-    if os.geteuid() != 0:
-        raise servers.Missing("only root can make a small disk")
-    disk = run.folder / "disk"
-    disk.mkdir()
-    mounted = await asyncio.create_subprocess_exec(
-        *("mount", "-t", "tmpfs", "-o", f"size={DISK}", "tmpfs", str(disk))
-    )
-    if await mounted.wait():
-        raise servers.Missing("a small disk cannot be mounted here")
-    run.stage = dataclasses.replace(run.stage, folder=disk)
-    try:
-        yield
-    finally:
-        await (await asyncio.create_subprocess_exec("umount", "-l", str(disk))).wait()
-
-
-async def fill_disk(run: Run) -> None:
-    """The disk is full for a while."""
-    ballast = run.stage.folder / "ballast"
-    while await run.rest(0.2, 0.5):
-        with contextlib.suppress(OSError), ballast.open("wb", buffering=0) as file:
-            while file.write(bytes(65536)):
-                pass
-        run.injected += 1
-        await run.rest(0.3, 1)
-        ballast.unlink()
 
 
 # -- clocks ----------------------------------------------------------------------------------------
