@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from datetime import timedelta
 from typing import Literal, get_args
 
@@ -16,10 +17,6 @@ from oqron_sql.schema.tables import DEFAULT_PREFIX
 Mode = Literal["auto", "check", "off"]
 
 LOCK_TIMEOUT = timedelta(seconds=60)
-_UPGRADE = (
-    "Upgrade the tables with `oqron-sql migrate upgrade`, `alembic upgrade head` or "
-    'oqron_sql.migrate.upgrade(engine), or connect with migrate="auto".'
-)
 
 
 def ensure(
@@ -44,7 +41,7 @@ def ensure(
     if found == HEAD:
         return
     if mode == "check":
-        _refuse(found)
+        _refuse(found, prefix, schema)
     refuse_unknown(found)
     upgrade(engine, prefix=prefix, schema=schema, timeout=timeout)
 
@@ -83,7 +80,7 @@ def check(
     Raises:
         SchemaOutOfDate: they are not.
     """
-    _refuse(current(bind, prefix=prefix, schema=schema))
+    _refuse(current(bind, prefix=prefix, schema=schema), prefix, schema)
 
 
 def upgrade(
@@ -126,7 +123,18 @@ def downgrade(
     run(bind, Move(target, prefix, schema, timeout, up=False))
 
 
-def _refuse(found: str | None) -> None:
+def naming(prefix: str, schema: str | None) -> list[str]:
+    """Return the options of a command that name tables which are not called as by default."""
+    named = [] if prefix == DEFAULT_PREFIX else ["--prefix", prefix]
+    return named if schema is None else [*named, "--schema", schema]
+
+
+def _refuse(found: str | None, prefix: str, schema: str | None) -> None:
     refuse_unknown(found)
     if found != HEAD:
-        raise SchemaOutOfDate(found, HEAD, _UPGRADE)
+        command = shlex.join(["oqron-sql", "migrate", "upgrade", *naming(prefix, schema)])
+        remedy = (
+            f"Upgrade the tables with `{command}`, `alembic upgrade head` or "
+            'oqron_sql.migrate.upgrade(engine), or connect with migrate="auto".'
+        )
+        raise SchemaOutOfDate(found, HEAD, remedy)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import difflib
 import os
+import shlex
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from datetime import timedelta
 from typing import Annotated, TypeVar
 
@@ -21,8 +23,9 @@ from oqron_sql.cli.printing import printable
 from oqron_sql.contract import AsyncStore
 from oqron_sql.contract.durations import parse_duration
 from oqron_sql.engines import DEFAULT_URL, read_url
-from oqron_sql.errors import ConfigurationError, InvalidInput, OqronError
-from oqron_sql.migrate import Mode
+from oqron_sql.errors import ConfigurationError, InvalidInput, OqronError, SchemaOutOfDate
+from oqron_sql.migrate import Mode, naming
+from oqron_sql.schema.revisions import REVISIONS
 from oqron_sql.schema.tables import DEFAULT_PREFIX
 
 R = TypeVar("R")
@@ -74,7 +77,8 @@ class Database:
             ConfigurationError: there is no such database, or its tables are of another version.
             StoreUnavailable: it cannot be reached.
         """
-        return asyncio.run(_ask(self.store(migrate=migrate, may_be_new=may_be_new), work))
+        with self.advising():
+            return asyncio.run(_ask(self.store(migrate=migrate, may_be_new=may_be_new), work))
 
     def store(self, *, migrate: Mode = "check", may_be_new: bool = False) -> AsyncSQLStore:
         """Return the store, which is not connected yet.
@@ -85,8 +89,46 @@ class Database:
         store = AsyncSQLStore(self.address, prefix=self.prefix, schema=self.schema, migrate=migrate)
         refuse_private_memory(self.address)
         if not may_be_new:
-            _refuse_missing(self.address)
+            self._refuse_missing()
         return store
+
+    def advise(self, command: str, *options: str, queue: str | None = None) -> str:
+        """Return a command to be pasted, which is about this database."""
+        names = [] if queue is None else [queue]
+        last = ["--", *names] if queue is not None and queue.startswith("-") else []
+        words = [*command.split(), *([] if last else names), *options, *self._naming(), *last]
+        return f"`oqron-sql {shlex.join(words)}`"
+
+    @contextlib.contextmanager
+    def advising(self) -> Iterator[None]:
+        """Let errors about the tables advise a command."""
+        try:
+            yield
+        except SchemaOutOfDate as error:
+            raise self.advised(error) from None
+
+    def advised(self, error: SchemaOutOfDate) -> SchemaOutOfDate:
+        """Return the error with a command for its remedy, if one mends it."""
+        if error.current is not None and error.current not in REVISIONS:
+            return error  # the tables are newer than this version
+        remedy = f"Upgrade the tables with {self.advise('migrate upgrade')}."
+        return SchemaOutOfDate(error.current, error.expected, remedy)
+
+    def _naming(self) -> list[str]:
+        if self.url is None or self.url == os.environ.get("OQRON_URL"):
+            return naming(self.prefix, self.schema)
+        bare = self.address.password is None and not self.address.query
+        return ["--url", self.url if bare else "URL", *naming(self.prefix, self.schema)]
+
+    def _refuse_missing(self) -> None:
+        """Refuse a file that is not there, which a driver would make just because it was asked."""
+        url = self.address
+        file, *_ = dialects.get(url.get_backend_name()).files(url) or (None,)
+        if file is not None and not os.path.exists(file):
+            raise ConfigurationError(
+                f"there is no file {file}; name the database with --url or OQRON_URL, "
+                f"or make it with {self.advise('migrate upgrade')}"
+            )
 
 
 async def _ask(store: AsyncSQLStore, work: Callable[[AsyncSQLStore], Awaitable[R]]) -> R:
@@ -97,17 +139,7 @@ async def _ask(store: AsyncSQLStore, work: Callable[[AsyncSQLStore], Awaitable[R
         await store.disconnect()
 
 
-def _refuse_missing(url: URL) -> None:
-    """Refuse a file that is not there, which a driver would make just because it was asked."""
-    file, *_ = dialects.get(url.get_backend_name()).files(url) or (None,)
-    if file is not None and not os.path.exists(file):
-        raise ConfigurationError(
-            f"there is no file {file}; name the database with --url or OQRON_URL, "
-            "or make it with `oqron-sql migrate upgrade`"
-        )
-
-
-async def refuse_unknown(store: AsyncStore, queue: str) -> None:
+async def refuse_unknown(store: AsyncStore, queue: str, database: Database) -> None:
     """Refuse a queue without any job.
 
     Raises:
@@ -116,7 +148,8 @@ async def refuse_unknown(store: AsyncStore, queue: str) -> None:
     names = [info.name for info in await store.list_queues()]
     if queue not in names:
         close = difflib.get_close_matches(queue, names, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else "`oqron-sql queues` lists those that do"
+        listed = f"{database.advise('queues')} lists those that do"
+        hint = f"did you mean {close[0]!r}?" if close else listed
         raise NoSuchQueue(f"queue {queue!r} has no jobs; {hint}")
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import shlex
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
+from oqron_sql.cli.database import Database
 from oqron_sql.cli.messages import plural
 from oqron_sql.cli.printing import show_span
 from oqron_sql.contract import AsyncStore, Job, JobState, QueueInfo, Schedule
@@ -69,11 +69,11 @@ def _ready(job: Job, now: datetime) -> datetime:
     return max(since, job.processed_at or since)
 
 
-def judge(queue: QueueHealth, max_wait: timedelta) -> Iterator[Finding]:
+def judge(queue: QueueHealth, max_wait: timedelta, database: Database) -> Iterator[Finding]:
     """Yield what is wrong with a queue, and what to do."""
     about = f"queue {queue.name!r}"
     if queue.paused or queue.paused_names:
-        yield _paused(queue, about)
+        yield _paused(queue, about, database)
     if queue.lost_for is not None and queue.lost_for > PATIENCE:
         yield Finding(
             about,
@@ -86,7 +86,7 @@ def judge(queue: QueueHealth, max_wait: timedelta) -> Iterator[Finding]:
             about,
             f"a delayed job has been due for {show_span(queue.overdue)}",
             "Start a worker for this queue; it promotes them. "
-            f"`oqron-sql jobs promote {_quoted(queue.name)} --all` does it at once.",
+            f"{database.advise('jobs promote', '--all', queue=queue.name)} does it at once.",
         )
     waits = queue.oldest_waiting
     if waits is not None and waits > max_wait and not queue.paused:
@@ -122,17 +122,12 @@ def _judge_schedule(schedule: Schedule, now: datetime) -> Iterator[Finding]:
         )
 
 
-def _paused(queue: QueueHealth, about: str) -> Finding:
+def _paused(queue: QueueHealth, about: str, database: Database) -> Finding:
     names = ", ".join(map(repr, queue.paused_names))
-    by_name = "" if queue.paused else f" --name {_quoted(queue.paused_names[0])}"
+    by_name = [] if queue.paused else ["--name", queue.paused_names[0]]
     return Finding(
         about,
         "is paused" if queue.paused else f"has paused job names: {names}",
-        f"If that is over: `oqron-sql resume {_quoted(queue.name)}{by_name}`.",
+        f"If that is over: {database.advise('resume', *by_name, queue=queue.name)}.",
         serious=False,
     )
-
-
-def _quoted(name: str) -> str:
-    """Return a name as it can be pasted into a shell."""
-    return f"-- {shlex.quote(name)}" if name.startswith("-") else shlex.quote(name)

@@ -75,8 +75,8 @@ def doctor(
         seen = _Seen(Examination("cannot be used"))
         findings = [Finding(error.database, error.problem, error.remedy)]
     else:
-        findings = [*seen.server.findings, *_judge_tables(seen.outdated)]
-        findings += [finding for queue in seen.queues for finding in judge(queue, patience)]
+        findings = [*seen.server.findings, *_judge_tables(seen.outdated, database)]
+        findings += [each for queue in seen.queues for each in judge(queue, patience, database)]
         findings += seen.schedules
     report = Report(
         healthy=not any(finding.serious for finding in findings),
@@ -113,11 +113,12 @@ def _examine(tx: Tx) -> tuple[Examination, SchemaOutOfDate | None, datetime]:
     return server, None, tx.read_clock()
 
 
-def _judge_tables(outdated: SchemaOutOfDate | None) -> list[Finding]:
+def _judge_tables(outdated: SchemaOutOfDate | None, database: Database) -> list[Finding]:
     if outdated is None:
         return []
     found = f"are at revision {outdated.current!r}" if outdated.current else "are missing"
-    return [Finding("tables", f"{found}; needed is {outdated.expected!r}", outdated.remedy)]
+    remedy = database.advised(outdated).remedy
+    return [Finding("tables", f"{found}; needed is {outdated.expected!r}", remedy)]
 
 
 def _print(console: Console, report: Report) -> None:

@@ -49,7 +49,7 @@ def retry(queue: str, job_ids: Sequence[str] | None) -> Change:
     async def every(store: AsyncStore) -> int:
         return await Queue(queue, store).retry()
 
-    return _each(queue, job_ids, one) if job_ids is not None else _all(queue, every)
+    return _each(queue, job_ids, one) if job_ids is not None else _all(every)
 
 
 def promote(queue: str, job_ids: Sequence[str] | None) -> Change:
@@ -61,7 +61,7 @@ def promote(queue: str, job_ids: Sequence[str] | None) -> Change:
     async def every(store: AsyncStore) -> int:
         return await Queue(queue, store).promote()
 
-    return _each(queue, job_ids, one) if job_ids is not None else _all(queue, every)
+    return _each(queue, job_ids, one) if job_ids is not None else _all(every)
 
 
 def cancel(queue: str, job_ids: Sequence[str]) -> Change:
@@ -86,11 +86,14 @@ def remove(queue: str, job_ids: Sequence[str]) -> Change:
     return _each(queue, job_ids, one)
 
 
-def run(database: Database, change: Change, done: str, *, as_json: bool) -> None:
+def run(database: Database, queue: str, change: Change, done: str, *, as_json: bool) -> None:
     """Make a change and tell it; leave with status 1 if a job refused it."""
 
     async def work(store: AsyncSQLStore) -> Changed:
-        return await change(store)
+        made = await change(store)
+        if not made.changed and not made.refused:
+            await refuse_unknown(store, queue, database)
+        return made
 
     made = database.ask(work)
     if as_json:
@@ -119,11 +122,8 @@ def _each(queue: str, job_ids: Sequence[str], one: One) -> Change:
     return change
 
 
-def _all(queue: str, every: Callable[[AsyncStore], Awaitable[int]]) -> Change:
+def _all(every: Callable[[AsyncStore], Awaitable[int]]) -> Change:
     async def change(store: AsyncStore) -> Changed:
-        changed = await every(store)
-        if not changed:
-            await refuse_unknown(store, queue)
-        return Changed(changed)
+        return Changed(await every(store))
 
     return change

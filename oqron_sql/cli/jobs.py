@@ -53,6 +53,7 @@ def list_(
     as_json: AsJson = False,
 ) -> None:
     """List jobs, the newest first, without their payloads. Exit status: 1 for an unknown queue."""
+    database = Database(url, prefix, schema)
 
     async def work(store: AsyncSQLStore) -> SearchResult:
         # A search takes an empty name for all queues.
@@ -61,10 +62,10 @@ def list_(
         )
         found = await store.search_jobs(wanted, offset, offset + limit)
         if not found.total:
-            await refuse_unknown(store, queue)
+            await refuse_unknown(store, queue, database)
         return found
 
-    print_jobs(Database(url, prefix, schema).ask(work), as_json=as_json)
+    print_jobs(database.ask(work), as_json=as_json)
 
 
 @app.command()
@@ -103,7 +104,7 @@ def retry(
     """
     ids = job_changes.one_or_all(job_ids, every=every)
     change = job_changes.retry(queue, ids)
-    job_changes.run(Database(url, prefix, schema), change, "retried", as_json=as_json)
+    job_changes.run(Database(url, prefix, schema), queue, change, "retried", as_json=as_json)
 
 
 @app.command()
@@ -120,7 +121,7 @@ def cancel(
     Exit status: 1 if one of them is not there or has ended.
     """
     change = job_changes.cancel(queue, job_ids)
-    job_changes.run(Database(url, prefix, schema), change, "cancelled", as_json=as_json)
+    job_changes.run(Database(url, prefix, schema), queue, change, "cancelled", as_json=as_json)
 
 
 @app.command()
@@ -136,7 +137,7 @@ def promote(
     """Let delayed jobs run now. Exit status: 1 if one of them is not there or not delayed."""
     ids = job_changes.one_or_all(job_ids, every=every)
     change = job_changes.promote(queue, ids)
-    job_changes.run(Database(url, prefix, schema), change, "promoted", as_json=as_json)
+    job_changes.run(Database(url, prefix, schema), queue, change, "promoted", as_json=as_json)
 
 
 @app.command()
@@ -155,4 +156,4 @@ def remove(
     """
     confirm(f"Delete {plural(len(job_ids), 'job')} of queue {queue!r}?", yes=yes)
     change = job_changes.remove(queue, job_ids)
-    job_changes.run(Database(url, prefix, schema), change, "removed", as_json=as_json)
+    job_changes.run(Database(url, prefix, schema), queue, change, "removed", as_json=as_json)

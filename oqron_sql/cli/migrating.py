@@ -63,15 +63,16 @@ def check(
     as_json: AsJson = False,
 ) -> None:
     """Check that the tables are those of this version. Exit status: 1 if not."""
+    database = Database(url, prefix, schema)
 
     async def work(store: AsyncSQLStore) -> tuple[str | None, str | None]:
         try:
             await store.run(lambda tx: migrate.check(tx.conn, prefix=prefix, schema=schema))
         except SchemaOutOfDate as error:
-            return error.current, str(error)
+            return error.current, str(database.advised(error))
         return migrate.head(), None
 
-    revision, problem = Database(url, prefix, schema).ask(work, migrate="off")
+    revision, problem = database.ask(work, migrate="off")
     _tell(revision, problem or f"The tables are at revision {revision}.", as_json=as_json)
     if problem:
         raise typer.Exit(FAILED)

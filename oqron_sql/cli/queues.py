@@ -137,6 +137,7 @@ def clean(
     states = list(dict.fromkeys(state))
     what = f"{' and '.join(states)} jobs of queue {queue!r} that are older than {older_than}"
     confirm(f"Delete the {what}?", yes=yes)
+    database = Database(url, prefix, schema)
 
     async def work(store: AsyncSQLStore) -> int:
         deleted = 0
@@ -144,10 +145,10 @@ def clean(
             left = None if limit is None else limit - deleted
             deleted += await store.clean(queue, each, grace, limit=left)
         if not deleted:
-            await refuse_unknown(store, queue)
+            await refuse_unknown(store, queue, database)
         return deleted
 
-    deleted = Database(url, prefix, schema).ask(work)
+    deleted = database.ask(work)
     if as_json:
         print_json({"queue": queue, "deleted": deleted})
     else:

@@ -29,7 +29,7 @@ def change(
 
     async def work(store: AsyncSQLStore) -> None:
         if not await how(store):
-            await find(store, queue, key)
+            await find(store, queue, key, database)
 
     database.ask(work)
     if as_json:
@@ -38,7 +38,7 @@ def change(
         say(new_console(), f"Schedule {key!r} of queue {queue!r} {done}.")
 
 
-async def find(store: AsyncStore, queue: str, key: str) -> Schedule:
+async def find(store: AsyncStore, queue: str, key: str, database: Database) -> Schedule:
     """Return the schedule.
 
     Raises:
@@ -48,7 +48,7 @@ async def find(store: AsyncStore, queue: str, key: str) -> Schedule:
     if found is None:
         keys = [each.key for each in await store.list_schedules(queue, 0, 1000)]
         close = difflib.get_close_matches(key, keys, n=1)
-        listed = "`oqron-sql schedules list` lists those there are"
+        listed = f"{database.advise('schedules list', queue=queue)} lists those there are"
         hint = f"did you mean {close[0]!r}?" if close else listed
         raise NoSuchSchedule(f"queue {queue!r} has no schedule {key!r}; {hint}")
     return found

@@ -64,7 +64,8 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Show all of a schedule, with what its jobs carry. Exit status: 1 if there is none."""
-    found = Database(url, prefix, schema).ask(lambda store: find(store, queue, key))
+    database = Database(url, prefix, schema)
+    found = database.ask(lambda store: find(store, queue, key, database))
     print_schedule(found, as_json=as_json)
 
 

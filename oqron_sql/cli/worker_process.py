@@ -14,7 +14,7 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 from oqron_sql.cli.worker_loading import Changes, equip, find, make
-from oqron_sql.runtime import Worker
+from oqron_sql.runtime import Handlers, Worker
 from oqron_sql.runtime.loops import fastest_loop
 
 logger = logging.getLogger("oqron_sql")
@@ -77,9 +77,12 @@ async def _run(
     lifeline: Lifeline | None,
 ) -> None:
     async with AsyncExitStack() as stack:
-        worker = equip(await make(found, target, stack), target, changes)
+        made, database = await make(found, target, stack), changes.database
+        worker = equip(made, target, changes)
         begin_logging()
-        await _call(worker.store.connect)
+        of_the_command = isinstance(made, Handlers) or database.url is not None
+        with database.advising() if of_the_command else contextlib.nullcontext():
+            await _call(worker.store.connect)
         stack.push_async_callback(_call, worker.store.disconnect)
         spare_collections()
         if lifeline is None:

@@ -59,7 +59,7 @@ def test_what_is_wrong_is_found(operator: Operator, operated: str) -> None:
     assert "a job has been waiting" not in outcome.said
     assert f"WRONG: queue {HOSTILE!r}: a delayed job" in outcome.said
     assert "note: queue 'well': has paused" in outcome.said
-    assert "`oqron-sql resume well --name newsletter`" in outcome.said
+    assert "`oqron-sql resume well --name newsletter --url " in outcome.said
     assert outcome.said.endswith("Something is wrong.\n")
     assert PAYLOAD not in outcome.said + str(report)
 
@@ -79,7 +79,8 @@ def test_missing_and_newer_tables_are_found(sqlite_operator: Operator) -> None:
     assert report["revision"] is None
     (finding,) = report["findings"]
     assert finding["problem"].startswith("are missing")
-    assert "oqron-sql migrate upgrade" in finding["remedy"]
+    command = f"oqron-sql migrate upgrade --url {sqlite_operator.url} --prefix other_"
+    assert finding["remedy"] == f"Upgrade the tables with `{command}`."
     engine = sa.create_engine(sqlite_operator.url)
     with engine.begin() as conn:
         conn.exec_driver_sql("UPDATE oqron_alembic_version SET version_num = 'oqron9999'")

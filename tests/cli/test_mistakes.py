@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from oqron_sql.cli.database import Database
 from tests.cli.conftest import PATIENCE, RunHere, Start
 from tests.cli.operating import HOSTILE, Operator, Outcome
 from tests.servers import PASSWORD, Server
@@ -100,6 +101,40 @@ def test_a_queue_of_nearly_that_name_is_pointed_out(sqlite_operator: Operator) -
     paused = sqlite_operator.run("pause", "mail")
     assert (paused.status, paused.said) == (0, "Queue 'mail' is paused.\n")
     assert "has no jobs (yet)" in paused.errors
+
+
+@pytest.mark.parametrize(
+    "command", ["queues", "jobs list q", "jobs retry q --all", "migrate check"]
+)
+def test_what_is_advised_is_a_command_for_the_same_tables(
+    sqlite_operator: Operator, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    named = ("--prefix", "other_")
+    outcome = sqlite_operator.run(*command.split(), *named)
+    url = sqlite_operator.url
+    advice = f"Upgrade the tables with `oqron-sql migrate upgrade --url {url} --prefix other_`."
+    assert (outcome.errors + outcome.said).strip().endswith(advice)
+    assert "oqron_sql.migrate" not in outcome.errors + outcome.said
+
+    monkeypatch.setenv("OQRON_URL", url)  # which is there when the advice is followed
+    assert sqlite_operator.run("migrate", "upgrade", *named).status == 0
+    for arguments, advised in (
+        (("jobs", "list", "q", *named), "oqron-sql queues --prefix other_"),
+        (("clean", "q", *OF_FAILED, *OLD, *named), "oqron-sql queues --prefix other_"),
+        (
+            ("schedules", "show", *named, "--", "-q", "k"),
+            "oqron-sql schedules list --prefix other_ -- -q",
+        ),
+    ):
+        assert f"; `{advised}` lists those" in sqlite_operator.run_here(*arguments).errors
+
+
+def test_a_url_with_a_password_is_not_repeated() -> None:
+    database = Database("postgresql://me:s3cret@h/db", "other_", "shop")
+    advised = database.advise("jobs promote", "--all", queue="my mail")
+    assert advised == (
+        "`oqron-sql jobs promote 'my mail' --all --url URL --prefix other_ --schema shop`"
+    )
 
 
 def test_an_unknown_job_is_not_found(sqlite_operator: Operator) -> None:

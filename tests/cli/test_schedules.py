@@ -139,7 +139,7 @@ def test_one_that_cannot_be_read_here_hides_no_other(sqlite_operator: Operator) 
 
 @pytest.mark.parametrize("command", ["show", "pause", "resume", "remove"])
 def test_an_unknown_schedule_is_not_found(sqlite_operator: Operator, command: str) -> None:
-    unknown = "queue 'mail' has no schedule 'report'; `oqron-sql schedules list`"
+    unknown = "queue 'mail' has no schedule 'report'; `oqron-sql schedules list mail --url "
     refused(sqlite_operator.run("schedules", command, "mail", "report"), unknown, status=1)
     sqlite_operator.run("schedules", "add", "mail", "reports", *EVERY)
     nearly = sqlite_operator.run("schedules", command, "mail", "report")

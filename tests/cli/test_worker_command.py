@@ -71,6 +71,17 @@ def test_a_mistake_is_told_in_words(run_here: RunHere, target: str, said: str) -
     assert "Traceback" not in outcome.errors
 
 
+@pytest.mark.parametrize("target", ["worker", "handlers --queue mail"])
+def test_missing_tables_are_told_with_the_command_that_makes_them(
+    run_here: RunHere, url: str, target: str
+) -> None:
+    named = ("--url", url, "--prefix", "other_", "--log-level", "warning")
+    outcome = run_here("worker", *f"{WORKERS}:{target}".split(), *named)
+    assert outcome.status == 2
+    command = f"oqron-sql migrate upgrade --url {url} --prefix other_"
+    assert outcome.errors.endswith(f"Upgrade the tables with `{command}`.\n")
+
+
 def test_an_error_of_the_users_code_is_shown_with_its_place(
     run_here: RunHere, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
