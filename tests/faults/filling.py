@@ -15,7 +15,7 @@ from tests.faults.stages import DURABLE
 MEBIBYTE = 2**20
 DISK = 128 * MEBIBYTE
 """What an empty server takes, and what a run of some minutes does."""
-KINDS = {
+KINDS: Mapping[str, type[servers.Server]] = {
     "postgresql": servers.PostgreSQL,
     "mariadb": servers.MariaDB,
     "redis": servers.Redis,
