@@ -15,8 +15,10 @@ from oqron_sql.testing.store import (
     errors,
     events,
     finishing,
+    firing,
     fixture,
     flows,
+    group_room,
     groups,
     handing_back,
     leasing,
@@ -29,7 +31,9 @@ from oqron_sql.testing.store import (
     races,
     rate_limits,
     recovery,
+    repeating,
     retention,
+    retrying,
     scheduling,
     searching,
     stale,
@@ -40,9 +44,9 @@ from oqron_sql.testing.store import (
 
 ROLES: tuple[ModuleType, ...] = (
     *(crud, updating, deduplication, payloads, names, clocks, arguments, errors),
-    *(leasing, stale, finishing, recovery, delaying, pausing, groups, rate_limits),
-    *(handing_back, outlook, retention, scheduling),
-    *(counting, searching, metrics, maintenance, events, flows, trees),
+    *(leasing, stale, finishing, repeating, recovery, delaying, pausing),
+    *(groups, group_room, rate_limits, handing_back, outlook, retention, scheduling, firing),
+    *(counting, searching, metrics, maintenance, retrying, events, flows, trees),
     *(corners, races, sweeping_races),
 )
 

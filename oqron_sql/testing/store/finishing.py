@@ -11,7 +11,6 @@ from oqron_sql.contract import (
     AttemptRecord,
     Complete,
     Fail,
-    Job,
     JobState,
     Outcome,
     Retry,
@@ -23,7 +22,6 @@ from oqron_sql.testing.steps import (
     HOUR,
     MINUTE,
     QUEUE,
-    SECOND,
     WORKER,
     completed,
     contents,
@@ -176,48 +174,6 @@ async def test_many_jobs_end_at_once(store: AsyncStore) -> None:
     assert await store.finish_jobs(QUEUE, []) == []
 
 
-@pytest.mark.parametrize("kind", ["complete", "fail", "retry", "retry-later"])
-async def test_a_repeated_outcome_is_accepted_once(store: AsyncStore, kind: str) -> None:
-    made = await leased(store)
-    outcome = outcome_of(made, kind)
-    first = await finish(store, outcome)
-    before = await contents(store)
-    again = await finish(store, outcome)
-    assert again == first
-    assert not again.lost
-    assert await contents(store) == before
-
-
-async def test_an_outcome_twice_in_one_call_counts_once(store: AsyncStore) -> None:
-    made = await leased(store)
-    settled = await store.finish_jobs(QUEUE, [Fail(made, "boom"), Fail(made, "boom")])
-    assert [each.state for each in settled] == [JobState.FAILED] * 2
-    found = await read(store, made)
-    assert (found.attempts_made, len(found.attempt_logs)) == (1, 1)
-
-
-async def test_the_first_of_two_outcomes_counts(store: AsyncStore) -> None:
-    """W28: what is finished cannot be finished differently."""
-    made = await leased(store)
-    settled = await store.finish_jobs(QUEUE, [Complete(made, 1), Fail(made, "boom")])
-    assert [each.state for each in settled] == [JobState.COMPLETED, None]
-    before = await contents(store)
-    for kind in ("fail", "retry", "retry-later"):
-        assert (await finish(store, outcome_of(made, kind))).lost
-    assert await contents(store) == before
-    assert (await read(store, made)).returnvalue == 1
-
-
-async def test_a_repeated_retry_after_the_next_lease_is_lost(store: AsyncStore) -> None:
-    made = await leased(store)
-    await finish(store, Retry(made, "boom"))
-    newer = await take(store)
-    before = await contents(store)
-    assert (await finish(store, Retry(made, "boom"))).lost
-    assert await contents(store) == before
-    assert not (await finish(store, Complete(newer))).lost
-
-
 async def test_a_job_that_never_was_leased_cannot_end(store: AsyncStore) -> None:
     (waiting,) = await save_new(store, "job")
     unsaved = job()
@@ -290,14 +246,3 @@ async def test_finishing_publishes_nothing(store: AsyncStore) -> None:
     store.subscribe(QUEUE, seen.append)
     await completed(store)
     assert seen == []
-
-
-def outcome_of(made: Job, kind: str) -> Outcome:
-    """Return an outcome of each kind there is."""
-    outcomes: dict[str, Outcome] = {
-        "complete": Complete(made, {"x": 1}),
-        "fail": Fail(made, "boom", "trace"),
-        "retry": Retry(made, "boom", NOTHING, "trace"),
-        "retry-later": Retry(made, "boom", 30 * SECOND),
-    }
-    return outcomes[kind]
