@@ -1,24 +1,19 @@
-"""Another process: `python -m tests.notify.publisher URL`; publishes an id for each line it reads.
-
-It answers with the instant before it did so.
-"""
+"""Another process that publishes an id for each word it hears, and says when it was about to."""
 
 from __future__ import annotations
 
-import sys
 import time
 
 from oqron_sql.adapters.sql import SQLBroker
+from tests.forked import READY, Wire
 
 
-def main(url: str) -> None:
+def publisher(wire: Wire, url: str) -> None:
+    """Publish until there is nobody to say what."""
     with SQLBroker(url) as broker:
-        print("ready", flush=True)
-        for line in sys.stdin:
+        wire.say(READY)
+        while True:
+            message = wire.hear()
             begun = time.time()
-            broker.publish("queue", line.strip())
-            print(begun, flush=True)
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])
+            broker.publish("queue", message)
+            wire.say(begun)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import timedelta
@@ -25,6 +23,8 @@ from oqron_sql.queries import claiming
 from oqron_sql.testing.adapters.steps import until
 from tests.backends import BACKENDS, Backends
 from tests.conftest import installed
+from tests.forked import Player, playing
+from tests.notify.publisher import publisher
 
 MINUTE, LONG = timedelta(minutes=1), timedelta(seconds=20)
 WAITING = ("sqlite-thread", "aiosqlite", "pg-asyncpg", "pg-psycopg", "maria-asyncmy")
@@ -150,9 +150,9 @@ async def test_without_push_nothing_is_said_and_everything_found(url: str) -> No
     async with AsyncSQLBroker(url, push=False) as broker, AsyncSQLBroker(url) as other:
         ear = Ear(url, other.store.notifier.channel)
         assert broker.store.notifier.channel is None
-        with subprocess_of(url) as publisher:
+        with another_process(url) as process:
             async with waiting(broker) as task:
-                publisher.publish("a")
+                publish(process, "a")
             assert task.result() == "a"
         await broker.publish("queue", "b")
         assert ear.hear() == 1  # by the other process
@@ -221,39 +221,21 @@ async def test_waiting_costs_one_statement_a_second_and_no_connection(
             await broker.publish("queue", "now")
 
 
-class Publisher:
-    """Another process that publishes."""
-
-    def __init__(self, url: str) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.notify.publisher", url],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert self._hear() == "ready"
-
-    def publish(self, message: str) -> float:
-        """Publish; return the instant just before."""
-        assert self.process.stdin
-        self.process.stdin.write(f"{message}\n")
-        self.process.stdin.flush()
-        return float(self._hear())
-
-    def _hear(self) -> str:
-        assert self.process.stdout
-        return self.process.stdout.readline().strip()
-
-
 @contextlib.contextmanager
-def subprocess_of(url: str) -> Iterator[Publisher]:
+def another_process(url: str) -> Iterator[Player]:
+    """Start a process that publishes what it is told to."""
     blocking = sa.make_url(url)
     if blocking.get_backend_name() == "postgresql":
         blocking = blocking.set(drivername="postgresql+psycopg")
-    made = Publisher(blocking.render_as_string(hide_password=False))
-    yield made
-    made.process.kill()
-    made.process.communicate()
+    with playing((publisher, blocking.render_as_string(hide_password=False))) as (player,):
+        yield player
+
+
+def publish(player: Player, message: str) -> float:
+    """Let it publish; return the instant just before."""
+    player.say(message)
+    begun: float = player.hear()
+    return begun
 
 
 @pytest.mark.parametrize("how", ["file", "notify"])
@@ -261,10 +243,10 @@ async def test_another_process_wakes_at_once(how: str, tmp_path: Path, backends:
     url = f"sqlite:///{tmp_path / 'x.db'}" if how == "file" else url_of("pg-asyncpg", backends)
     took: list[float] = []
     async with AsyncSQLBroker(url) as broker:
-        with subprocess_of(url) as publisher:
+        with another_process(url) as process:
             for n in range(5):
                 async with waiting(broker) as task:
-                    begun = await asyncio.to_thread(publisher.publish, f"id-{n}")
+                    begun = await asyncio.to_thread(publish, process, f"id-{n}")
                     await task
                     took.append(time.time() - begun)
     assert min(took) < 0.2, took  # looking once a second, it would be a matter of luck

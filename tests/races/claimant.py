@@ -1,19 +1,15 @@
-"""One process of a race: `python -m tests.races.claimant ROLE URL`, told to go by a line of input.
-
-What it did goes to its output, a JSON value a line.
-"""
+"""One process of a race: told to go, it says what it does."""
 
 from __future__ import annotations
 
 import asyncio
-import json
-import sys
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 from typing import Any
 
 from oqron_sql import AsyncSQLStore, Complete, FetchOptions, JobOptions, new_job, new_worker_id
 from oqron_sql.contract import Clock, Deduplication, Job, RateLimit
+from tests.forked import READY, Wire
 
 QUEUE = "race"
 LEASE = timedelta(seconds=2)
@@ -83,14 +79,15 @@ ROLES: dict[str, Callable[[AsyncSQLStore], AsyncIterator[Any]]] = {
 }
 
 
-async def main(role: str, url: str) -> None:
+def race(wire: Wire, role: str, url: str) -> None:
+    """Wait for the word to go, and play the role to its end."""
+    asyncio.run(_race(wire, role, url))
+
+
+async def _race(wire: Wire, role: str, url: str) -> None:
     clock = Clock(SLOTS * LONG if role == "fire" else timedelta(0))
     async with AsyncSQLStore(url, clock=clock) as store:
-        print(json.dumps("ready"), flush=True)
-        await asyncio.to_thread(sys.stdin.readline)
+        wire.say(READY)
+        await asyncio.to_thread(wire.hear)
         async for said in ROLES[role](store):
-            print(json.dumps(said), flush=True)
-
-
-if __name__ == "__main__":
-    asyncio.run(main(*sys.argv[1:]))
+            wire.say(said)

@@ -1,20 +1,16 @@
-"""One process that works on ids: `python -m tests.races.consumer ROLE URL [STRATEGY]`.
-
-It is told to go by a line of input; what it did goes to its output, a JSON value a line.
-"""
+"""One process that works on ids, and says what it does."""
 
 from __future__ import annotations
 
-import json
 import os
 import signal
-import sys
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
 from oqron_sql.adapters.sql import SQLAdapters, SQLBroker
 from oqron_sql.errors import ClaimLost
+from tests.forked import READY, Wire
 
 QUEUE, SPACE = "race", "things"
 TTL, LONG = timedelta(seconds=1), timedelta(hours=1)
@@ -47,56 +43,51 @@ def survive(broker: SQLBroker, strategy: str) -> Iterator[Any]:
             yield [claim, "lost"]
 
 
-def fail(adapters: SQLAdapters) -> None:
-    """For each line, a step and a point, save and take the step in one transaction, in a child.
+def consume(wire: Wire, role: str, url: str, strategy: str) -> None:
+    """Wait for the word to go, and play the role to its end."""
+    with SQLAdapters(url) as adapters:
+        wire.say(READY)
+        wire.hear()
+        for said in ROLES[role](adapters.broker, strategy):
+            wire.say(said)
+
+
+def fail(wire: Wire, url: str) -> None:
+    """For each step and point it hears, save and take the step in one transaction, in a child.
 
     The child is killed at that point: 0 after saving, 1 after the step, 2 after the commit.
     """
-    for line in sys.stdin:
-        step, number, point = line.split()
+    wire.say(READY)
+    while True:
+        step, number, point = wire.hear()
         child = os.fork()
         if not child:
-            with SQLAdapters(adapters.store._shell.source.engine.url) as mine:  # type: ignore[union-attr]  # made from a URL
+            with SQLAdapters(url) as mine:
                 with mine.transaction() as tx:
                     tx.storage.save(SPACE, f"id-{number}", {"step": step})
-                    die_at(point, "0")
+                    die_at(point, 0)
                     STEPS[step](tx, number)
-                    die_at(point, "1")
-                die_at(point, "2")
+                    die_at(point, 1)
+                die_at(point, 2)
         os.waitpid(child, 0)
-        print(json.dumps("dead"), flush=True)
+        wire.say("dead")
 
 
-def die_at(point: str, here: str) -> None:
+def die_at(point: int, here: int) -> None:
     if point == here:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def pair(adapters: SQLAdapters) -> None:
+def pair(wire: Wire, url: str) -> None:
     """Save and publish in one transaction after the other, until somebody puts an end to it."""
-    n = 0
-    while True:
-        with adapters.transaction() as tx:
-            tx.storage.save(SPACE, f"id-{n}", {})
-            tx.broker.publish(QUEUE, f"id-{n}")
-        n += 1
+    with SQLAdapters(url) as adapters:
+        wire.say(READY)
+        n = 0
+        while True:
+            with adapters.transaction() as tx:
+                tx.storage.save(SPACE, f"id-{n}", {})
+                tx.broker.publish(QUEUE, f"id-{n}")
+            n += 1
 
 
 ROLES: dict[str, Callable[[SQLBroker, str], Iterator[Any]]] = {"drain": drain, "survive": survive}
-
-
-def main(role: str, url: str, strategy: str = "fifo") -> None:
-    with SQLAdapters(url) as adapters:
-        print(json.dumps("ready"), flush=True)
-        if role in ROLES:
-            sys.stdin.readline()
-            for said in ROLES[role](adapters.broker, strategy):
-                print(json.dumps(said), flush=True)
-        elif role == "fail":
-            fail(adapters)
-        else:
-            pair(adapters)
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -18,7 +13,8 @@ from oqron_sql.adapters.sql import SQLAdapters
 from oqron_sql.contract.adapters import BrokerCounts, Message
 from tests.backends import BACKENDS, BLOCKING_DRIVERS, Backends
 from tests.conftest import installed
-from tests.races.consumer import LONG, QUEUE, SPACE
+from tests.forked import playing
+from tests.races.consumer import LONG, QUEUE, SPACE, consume, fail, pair
 
 IDS = 300
 STRATEGIES = ("fifo", "lifo", "priority", "fifo")
@@ -43,57 +39,6 @@ def adapters(url: str) -> Iterator[SQLAdapters]:
         yield made
 
 
-class Process:
-    """A process that waits for what it is told."""
-
-    def __init__(self, role: str, url: str, *more: str) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.races.consumer", role, url, *more],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-
-    def say(self, line: str) -> None:
-        assert self.process.stdin
-        self.process.stdin.write(line + "\n")
-        self.process.stdin.flush()
-
-    def hear(self) -> Any:
-        assert self.process.stdout
-        line = self.process.stdout.readline()
-        assert line, "the process ended early"
-        return json.loads(line)
-
-    def rest(self) -> list[Any]:
-        """Return what it says until its end, which must be a good one."""
-        assert self.process.stdout
-        said = [json.loads(line) for line in self.process.stdout]
-        assert self.process.wait() == 0
-        return said
-
-    def kill(self) -> list[Any]:
-        """Kill it; return what it had said."""
-        self.process.kill()
-        assert self.process.stdout
-        whole, _, _ = self.process.stdout.read().rpartition("\n")
-        return [json.loads(line) for line in whole.splitlines()]
-
-
-@contextlib.contextmanager
-def running(*roles: tuple[str, ...]) -> Iterator[list[Process]]:
-    processes: list[Process] = []
-    try:
-        processes.extend(Process(*role) for role in roles)
-        for process in processes:
-            assert process.hear() == "ready"
-        yield processes
-    finally:
-        for process in processes:
-            process.process.kill()
-            process.process.communicate()
-
-
 def fill(adapters: SQLAdapters) -> set[str]:
     messages = [Message(f"id-{n}", priority=n % 3) for n in range(IDS)]
     adapters.broker.publish_batch(QUEUE, messages)
@@ -102,7 +47,7 @@ def fill(adapters: SQLAdapters) -> set[str]:
 
 def test_every_id_is_handed_out_once(url: str, adapters: SQLAdapters) -> None:
     ids = fill(adapters)
-    with running(*(("drain", url, strategy) for strategy in STRATEGIES)) as processes:
+    with playing(*((consume, "drain", url, each) for each in STRATEGIES)) as processes:
         for process in processes:
             process.say("go")
         taken = [each for process in processes for batch in process.rest() for each in batch]
@@ -113,7 +58,7 @@ def test_every_id_is_handed_out_once(url: str, adapters: SQLAdapters) -> None:
 def test_nothing_is_lost_when_claimants_are_killed(url: str, adapters: SQLAdapters) -> None:
     """What they had claimed is claimed by others; what one says is done is done by nobody else."""
     ids = fill(adapters)
-    with running(*(("survive", url, strategy) for strategy in STRATEGIES)) as processes:
+    with playing(*((consume, "survive", url, each) for each in STRATEGIES)) as processes:
         for process in processes:
             process.say("go")
         *victims, survivor = processes
@@ -132,14 +77,14 @@ def test_nothing_is_lost_when_claimants_are_killed(url: str, adapters: SQLAdapte
 
 def test_a_transaction_that_is_killed_was_all_or_nothing(url: str, adapters: SQLAdapters) -> None:
     broker, storage = adapters.broker, adapters.storage
-    with running(("fail", url)) as (process,):
+    with playing((fail, url)) as (process,):
         for number, (step, point) in enumerate(
             (step, point) for step in ("publish", "ack", "nack") for point in range(3)
         ):
             if step != "publish":
                 broker.publish(QUEUE, f"id-{number}")
                 assert broker.claim(QUEUE, "me", 1, LONG) == [f"id-{number}"]
-            process.say(f"{step} {number} {point}")
+            process.say([step, number, point])
             assert process.hear() == "dead"
             committed = point == 2
             before = BrokerCounts(claimed=int(step != "publish"))
@@ -161,7 +106,7 @@ def until_settled(adapters: SQLAdapters, expected: BrokerCounts) -> BrokerCounts
 def test_whenever_it_is_killed(url: str, adapters: SQLAdapters) -> None:
     """In the middle of a statement or of the commit, too."""
     for delay in (0.02, 0.05, 0.11):
-        with running(("pair", url)) as (process,):
+        with playing((pair, url)) as (process,):
             time.sleep(delay)  # not for luck: wherever it is then is a case
             process.kill()
         deadline = time.monotonic() + 5

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -15,6 +12,8 @@ import pytest
 from oqron_sql import AsyncSQLStore, Job, JobOptions, JobState, new_job
 from oqron_sql.contract import Group, Repeat, Schedule
 from tests.backends import BACKENDS, Backends
+from tests.forked import Player, playing
+from tests.races import claimant
 from tests.races.claimant import CAP, KEYS, LONG, MOST, QUEUE, RATE, SLOTS
 
 PROCESSES = 4
@@ -29,50 +28,13 @@ def url(backend: str, backends: Backends) -> str:
     return backends.database(BACKENDS[backend]).url
 
 
-class Racer:
-    """A process that waits for the word to go."""
-
-    def __init__(self, role: str, url: str) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.races.claimant", role, url],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert self.hear() == "ready"
-
-    def go(self) -> None:
-        assert self.process.stdin
-        self.process.stdin.write("go\n")
-        self.process.stdin.flush()
-
-    def hear(self) -> Any:
-        assert self.process.stdout
-        line = self.process.stdout.readline()
-        assert line, "the process ended early"
-        return json.loads(line)
-
-    def rest(self) -> list[Any]:
-        """Return what it says until its end, which must be a good one."""
-        assert self.process.stdout
-        said = [json.loads(line) for line in self.process.stdout]
-        assert self.process.wait() == 0
-        return said
-
-
 @contextlib.contextmanager
-def racing(role: str, url: str) -> Iterator[list[Racer]]:
+def racing(role: str, url: str) -> Iterator[list[Player]]:
     """Start all at once."""
-    racers: list[Racer] = []
-    try:
-        racers.extend(Racer(role, url) for _ in range(PROCESSES))
+    with playing(*[(claimant.race, role, url)] * PROCESSES) as racers:
         for racer in racers:
-            racer.go()
+            racer.say("go")
         yield racers
-    finally:
-        for racer in racers:
-            racer.process.kill()
-            racer.process.communicate()
 
 
 def race(role: str, url: str) -> list[list[Any]]:
@@ -146,7 +108,7 @@ async def test_nothing_is_lost_when_a_process_is_killed(url: str) -> None:
     with racing("survive", url) as racers:
         victim, *others = racers
         leased = victim.hear()
-        victim.process.kill()
+        victim.kill()
         for racer in others:
             racer.rest()
     async with AsyncSQLStore(url) as store:

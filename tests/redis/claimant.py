@@ -1,40 +1,37 @@
-"""A process that claims and acknowledges: `python -m tests.redis.claimant URL`.
-
-It tells, a JSON value a line, what it claimed, and what it then acknowledged.
-"""
+"""A process that says which ids it claims, and which of them it acknowledges."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import os
-import sys
 from datetime import timedelta
 
 from oqron_sql.errors import ClaimLost
 from oqron_sql.redis import AsyncRedisBroker, RedisConnection
+from tests.forked import READY, Wire
 
 QUEUE = "race"
 LEASE = timedelta(seconds=1)
 
 
-async def main(url: str) -> None:
+def claimant(wire: Wire, url: str) -> None:
+    """Wait for the word to go, and work until nothing is left."""
+    asyncio.run(_claim(wire, url))
+
+
+async def _claim(wire: Wire, url: str) -> None:
     async with RedisConnection(url) as connection:
         broker = AsyncRedisBroker(connection)
-        print(json.dumps("ready"), flush=True)
-        await asyncio.to_thread(sys.stdin.readline)
+        wire.say(READY)
+        await asyncio.to_thread(wire.hear)
         while await broker.size(QUEUE):
             one = await broker.claim_blocking(QUEUE, f"p{os.getpid()}", LEASE, LEASE / 2)
             claims = [one] if one is not None else []
             claims += await broker.claim(QUEUE, f"p{os.getpid()}", 4, LEASE)
-            print(json.dumps(["claimed", claims]), flush=True)
+            wire.say(["claimed", claims])
             for claim in claims:
                 try:
                     if await broker.ack(QUEUE, claim):
-                        print(json.dumps(["acked", [claim]]), flush=True)
+                        wire.say(["acked", [claim]])
                 except ClaimLost:
-                    print(json.dumps(["lost", [claim]]), flush=True)
-
-
-if __name__ == "__main__":
-    asyncio.run(main(*sys.argv[1:]))
+                    wire.say(["lost", [claim]])

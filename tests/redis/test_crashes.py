@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
-import subprocess
-import sys
 from collections import Counter
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -21,7 +17,8 @@ from oqron_sql.redis import AsyncRedisBroker, AsyncRedisStorage, RedisConnection
 from oqron_sql.testing.adapters.steps import until
 from tests import servers
 from tests.conftest import installed
-from tests.redis.claimant import QUEUE
+from tests.forked import playing
+from tests.redis.claimant import QUEUE, claimant
 from tests.redis.harness import RedisHarness
 from tests.redis.invariant import violations
 from tests.servers import Server
@@ -35,14 +32,16 @@ async def test_claimants_are_killed(server: Server, harness: RedisHarness) -> No
     broker = AsyncRedisBroker(await harness.connection())
     ids = [f"id-{n}" for n in range(IDS)]
     await broker.publish_batch(QUEUE, [Message(each) for each in ids])
-    with claimants(server.url("redis")) as processes:
-        victims = processes[: PROCESSES // 2]
+    with playing(*[(claimant, server.url("redis"))] * PROCESSES) as processes:
+        for process in processes:
+            process.say("go")
+        victims, others = processes[: PROCESSES // 2], processes[PROCESSES // 2 :]
         said: list[Any] = []
         for steps, victim in enumerate(victims, 8):
-            said += [hear(victim) for _ in range(steps)]
-            victim.kill()
-        for process in processes:
-            said += rest(process)
+            said += [victim.hear() for _ in range(steps)]
+            said += victim.kill()
+        for other in others:
+            said += other.rest()
     acked = Counter(each for what, told in said if what == "acked" for each in told)
     assert set(acked.values()) == {1}, "an id was acknowledged twice"
     assert await broker.size(QUEUE) == 0
@@ -123,36 +122,3 @@ async def killed_while_publishing(broker: AsyncRedisBroker, server: Server) -> i
     with contextlib.suppress(asyncio.CancelledError):
         await publishing
     return answered
-
-
-def hear(process: subprocess.Popen[str]) -> Any:
-    assert process.stdout
-    return json.loads(process.stdout.readline())
-
-
-def rest(process: subprocess.Popen[str]) -> list[Any]:
-    assert process.stdout
-    said = [json.loads(line) for line in process.stdout]
-    process.wait()
-    return said
-
-
-@contextlib.contextmanager
-def claimants(url: str) -> Iterator[list[subprocess.Popen[str]]]:
-    """Start all at once."""
-    command = [sys.executable, "-m", "tests.redis.claimant", url]
-    pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    processes: list[subprocess.Popen[str]] = []
-    try:
-        processes.extend(subprocess.Popen(command, **pipes) for _ in range(PROCESSES))
-        for process in processes:
-            assert hear(process) == "ready"
-        for process in processes:
-            assert process.stdin
-            process.stdin.write("go\n")
-            process.stdin.flush()
-        yield processes
-    finally:
-        for process in processes:
-            process.kill()
-            process.communicate()
