@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -30,15 +31,21 @@ async def prepare(url: str, prefix: str) -> None:
 
 
 async def drained(url: str, home: Home, patience: float) -> bool:
-    """Wait until every job and id has ended, and let no schedule make more; whether they have."""
-    deadline = time.monotonic() + patience
+    """Wait until every job and id has ended, and let no schedule make more; whether they have.
+
+    It is given up when for so many seconds there were not fewer than before.
+    """
+    deadline, least = time.monotonic() + patience, math.inf
     async with counting(url, home) as left:
         while time.monotonic() < deadline:
             try:
-                if not await left():
-                    return True
+                live = await left()
             except StoreUnavailable:
                 continue
+            if not live:
+                return True
+            if live < least:
+                deadline, least = time.monotonic() + patience, live
             await asyncio.sleep(0.1)
     return False
 

@@ -94,7 +94,7 @@ async def cancel(run: Run) -> None:
 
 LARGE = Plan(told={"enqueue": {"size": 4000, "pace": 0.05}})  # so that each needs room
 SLOW = Plan(told={"work": {"lease": 3.0}})  # a new connection takes a second
-LONG_JOBS = Plan(told={"work": {"seconds": 0.4}, "enqueue": {"pace": 0.1}})
+LONG_JOBS = Plan(told={"work": {"seconds": 0.4}, "enqueue": {"pace": 0.2}})
 ORDERED = Plan(
     crew={"work": 1, "enqueue": 1},
     told={

@@ -24,7 +24,7 @@ from tests.proxy import Proxy
 from tests.servers import Server
 
 PATIENCE = 60.0
-"""How many seconds jobs have to end when nothing is broken any more."""
+"""How many seconds may pass, when nothing is broken any more, without a job that ends."""
 STARTING = 15.0
 """How many seconds processes have to start."""
 ALWAYS = Rules()
