@@ -143,8 +143,19 @@ def completed_attempt(
 
 
 def attempt_body(record: AttemptRecord) -> dict[str, Any]:
-    """Return `record` as JSON can carry it."""
-    return {name: getattr(record, name) for name in AttemptRecord.__slots__}
+    """Return `record` as JSON can carry it, with texts that every database can store.
+
+    Raises:
+        InvalidInput: an instant has no time zone.
+    """
+    body = {name: getattr(record, name) for name in AttemptRecord.__slots__}
+    for name in ("started_at", "ended_at"):
+        if body[name] is not None:
+            body[name] = check_instant("attempt_logs", body[name])
+    for name in ("error", "stacktrace"):
+        if body[name] is not None:
+            body[name] = codec.clean_text(body[name])
+    return {**body, "logs": [codec.clean_text(line) for line in record.logs]}
 
 
 def history_of(job: Job) -> list[tuple[str, str]]:

@@ -7,21 +7,21 @@ from datetime import timedelta
 from typing import Any
 
 from oqron_sql.contract.adapters import Message, Strategy
-from tests.model.choosing import Choices
-from tests.model.twins import TICK, Both, Steps, Twins, often, step, ticks
+from tests.model.message_steps import WRONG_NAMES, Channels, MessageSteps
+from tests.model.twins import TICK, Both, Twins, often, rarely, step, ticks
 
 BROKERS = ("b", "b", "b", "B")
 IDS = ("i0", "i1", "i2", "i3", "i4", "I0", "i0 ", "ä{%")
 CONSUMERS = ("c1", "c2", "C1")
 STRATEGIES: tuple[Strategy | str, ...] = (*Strategy, "priority")
-WRONG_NAMES = ("", "nul\x00", "x" * 999)
 NOW = timedelta(0)
 DELAYS = (NOW, NOW, NOW, *map(ticks, (0, 1, 3, 10, 100)))
 TTLS = tuple(map(ticks, (0, 3, 3, 10, 10, 30, 100)))
+SHORTLY = timedelta(milliseconds=10)
 KEPT_CLAIMS = 12
 
 
-class Given(Choices):
+class Given(Channels):
     """Gives each step what it is called with; seldom what is refused."""
 
     def broker(self) -> str:
@@ -49,7 +49,7 @@ class Given(Choices):
         return self.seldom(self.one(STRATEGIES), ["newest"])
 
 
-class BrokerSteps(Steps[Given]):
+class BrokerSteps(MessageSteps[Given]):
     """Drives two brokers; claims that were handed out are passed back, lost ones too."""
 
     given = Given
@@ -85,7 +85,8 @@ class BrokerSteps(Steps[Given]):
     @step
     def claim_blocking(self, some: Given) -> None:
         broker, consumer, ttl = some.broker(), some.consumer(), some.ttl()
-        got = self.call("claim_blocking", broker, consumer, ttl, NOW, some.strategy())
+        wait = some.one((NOW, SHORTLY))
+        got = self.call("claim_blocking", broker, consumer, ttl, wait, some.strategy())
         if got.reference is not None:
             self.keep(broker, consumer, [got.reference], [got.store])
 
@@ -125,6 +126,15 @@ class BrokerSteps(Steps[Given]):
     @step
     def pause_or_resume(self, some: Given) -> None:
         self.call(some.one(("resume", "resume", "pause")), some.broker())
+
+    @rarely
+    def drop_connection(self, some: Given) -> None:
+        """Go on as if nothing had been, when the connection in the pool is gone."""
+        self.twins.drop()
+        getattr(self, some.one(("publish", "publish_batch", "broadcast", "ack", "nack", "remove")))(
+            some
+        )
+        self.look_at("b")
 
     @step
     def look_at_broker(self, some: Given) -> None:

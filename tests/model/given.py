@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from oqron_sql.contract import FetchOptions, Job, JobOptions, JobState, RateLimit
-from oqron_sql.contract.options import Deduplication, Group, Repeat
+from oqron_sql.contract import AttemptRecord, FetchOptions, Job, JobOptions, JobState, RateLimit
+from oqron_sql.contract.options import Backoff, Deduplication, Group, Repeat
 from tests.model.choosing import Choices
 from tests.model.twins import HALF, START, TICK, ticks
 
@@ -30,6 +30,8 @@ WRONG_UPDATES: tuple[dict[str, Any], ...] = (
 )
 RETENTION: tuple[Any, ...] = (False, False, True, 0, 1, 2, ticks(0), ticks(3), ticks(30))
 POLICIES: tuple[Any, ...] = ("fail", "fail", "ignore", "remove")
+BACKOFFS: tuple[Any, ...] = ("fixed", "exponential", "custom")
+STATUSES: tuple[Any, ...] = ("failed", "completed", None)
 
 
 class Given(Choices):
@@ -83,15 +85,24 @@ class Given(Choices):
     def lease(self) -> int:
         return self.below(3)
 
+    def seldom_true(self) -> bool:
+        return self.below(8) == 7
+
     def options(self) -> JobOptions:
         """Return options as an application gives them."""
         key, group = self.maybe(self.key), self.maybe(self.group)
+        hashed = self.seldom_true()
         ttl = self.maybe(lambda: ticks(self.one((0, 4))))
         room = self.maybe(lambda: 1 + self.below(2))
         return JobOptions(
+            attempts=self.one((1, 1, 3)),
+            backoff=self.usually(None, self._backoff),
+            lifo=self.seldom_true(),
+            timeout=self.usually(None, lambda: TICK),
+            job_id=self.usually(None, self.id),
             priority=self.one((0, 0, 0, -1, 5)),
             delay=self.maybe(lambda: ticks(self.one((0, 1, 2, 5, 20, 100)))),
-            deduplication=None if key is None else Deduplication(key=key, ttl=ttl),
+            deduplication=None if key is None else Deduplication(key=key, hash=hashed, ttl=ttl),
             group=None if group is None else Group(id=group, max_size=room),
             remove_on_complete=self.one(RETENTION),
             remove_on_fail=self.one(RETENTION),
@@ -158,6 +169,28 @@ class Given(Choices):
             max_active=self.usually(None, lambda: 1 + self.below(4), 4),
         )
 
+    def _backoff(self) -> Backoff:
+        kind = self.one(BACKOFFS)
+        return Backoff(
+            type=kind,
+            delay=self.one((ticks(0) * 0, TICK)),
+            strategy=kind if kind == "custom" else None,
+        )
+
+    def _attempts(self) -> list[AttemptRecord]:
+        return self.several(self._attempt, 2)
+
+    def _attempt(self) -> AttemptRecord:
+        return AttemptRecord(
+            attempt=1 + self.below(3),
+            started_at=self.maybe(self.instant),
+            ended_at=self.maybe(self.instant),
+            status=self.one(STATUSES),
+            error=self.maybe(self.text),
+            stacktrace=self.maybe(self.text),
+            logs=self.texts(),
+        )
+
     def _rate_limit(self) -> RateLimit:
         return RateLimit(max=1 + self.below(3), duration=ticks(self.one((2, 9))))
 
@@ -177,6 +210,8 @@ class Given(Choices):
             "deduplication_key": self._maybe(self.key),
             "logs": self.texts,
             "stacktrace": self.texts,
+            "attempt_logs": self._attempts,
+            "lost_count": self.few,
             "processed_at": self._maybe(self.instant),
             "completed_at": self._maybe(self.instant),
             "failed_at": self._maybe(self.instant),
@@ -187,6 +222,8 @@ class Given(Choices):
             "children_ids": self._ids,
             "group_id": self._maybe(self.group),
             "attempts_made": self.few,
+            "cancelled_at": self._maybe(self.instant),
+            "discarded": lambda: self.one((False, True)),
         }
 
     @property
@@ -216,10 +253,8 @@ class Given(Choices):
             **self._written,
             "data": self.payload,
             "progress": lambda: self.one((0, 12.5, 100)),
-            "cancelled_at": self._maybe(self.instant),
             "parent_id": self._maybe(self.id),
             "parent_queue_name": self._maybe(self.queue),
-            "discarded": lambda: self.one((False, True)),
             "opts": self.options,
         }
 

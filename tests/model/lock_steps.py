@@ -6,7 +6,19 @@ from datetime import timedelta
 from typing import Any
 
 from tests.model.choosing import Choices
-from tests.model.twins import TICK, Both, Raised, Steps, Twins, Unlike, normal, often, step, ticks
+from tests.model.twins import (
+    TICK,
+    Both,
+    Raised,
+    Steps,
+    Twins,
+    Unlike,
+    normal,
+    often,
+    rarely,
+    step,
+    ticks,
+)
 
 TTLS = tuple(map(ticks, (0, 3, 10, 30, 100)))
 KEYS = ("l", "l", "l", "L", "l ", "ä%3A{x}*")
@@ -58,6 +70,13 @@ class LockSteps(Steps[Given]):
     @step
     def is_owner(self, some: Given) -> None:
         self.call("is_owner", some.key(), some.owner())
+
+    @rarely
+    def drop_connection(self, some: Given) -> None:
+        """Go on as if nothing had been, when the connection in the pool is gone."""
+        self.twins.drop()
+        getattr(self, some.one(("acquire", "renew", "release")))(some)
+        self.call("is_owner", "l", "w1")
 
     @step
     def pass_time(self, some: Given) -> None:

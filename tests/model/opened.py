@@ -10,7 +10,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any, cast
 
-import sqlalchemy as sa
+import redis
 
 from oqron_sql import Metrics
 from oqron_sql.adapters.async_sql import AsyncSQLAdapters
@@ -18,10 +18,10 @@ from oqron_sql.adapters.sql import SQLAdapters
 from oqron_sql.contract import Clock
 from oqron_sql.schema.tables import tables
 from tests.backends import BACKENDS, Backends, SQLHarness
+from tests.model.dropping import administrator, drop
 from tests.model.storage_steps import INDEXES
+from tests.model.twins import finished
 from tests.redis.harness import RedisHarness
-
-BLOCKING = {"postgresql": "psycopg", "mysql": "pymysql", "mariadb": "pymysql", "sqlite": "pysqlite"}
 
 
 class OpenedStores:
@@ -42,6 +42,10 @@ class OpenedStores:
         self.empty()
         return self._made[metrics]
 
+    def drop(self, store: Any) -> None:
+        """End the session that waits in the pool of a store."""
+        drop(store, self.harness.url, self._loop)
+
     def close(self) -> None:
         """Close them."""
         self._loop.run(self.harness.close())
@@ -56,12 +60,12 @@ class OpenedAdapters:
         self._redis = backends.server(name) if name == "redis" else None
         if self._redis is None:
             backend = BACKENDS[name]
-            url = backends.database(backend).url
+            self._url = backends.database(backend).url
             self.clock = Clock()
-            self._empty = emptying(url)
+            self._empty = emptying(self._url)
             kind = SQLAdapters if backend.blocking else AsyncSQLAdapters
-            self._made = kind(url, clock=self.clock, indexes=INDEXES)
-            self._wait(self._made.connect())
+            self._made = kind(self._url, clock=self.clock, indexes=INDEXES)
+            finished(self._made.connect(), loop)
 
     @contextlib.contextmanager
     def adapter(self, port: str) -> Iterator[Any]:
@@ -77,27 +81,28 @@ class OpenedAdapters:
         finally:
             self._loop.run(harness.close())  # which looks for what was left in the wrong place
 
+    def drop(self, adapter: Any) -> None:
+        """End the sessions that wait in the pool of an adapter."""
+        if self._redis is None:
+            drop(adapter, self._url, self._loop)
+        else:
+            with redis.Redis(port=self._redis.port) as admin:
+                admin.client_kill_filter(_type="normal", skipme=True)
+
     def close(self) -> None:
         """Close them."""
         if self._made is not None:
-            self._wait(self._made.close())
-
-    def _wait(self, answer: Any) -> None:
-        if answer is not None:
-            self._loop.run(answer)
+            finished(self._made.close(), self._loop)
 
 
 def emptying(url: str) -> Callable[[], None]:
     """Return what deletes every row of our tables in a database."""
-    made = sa.make_url(url)
-    dialect = made.get_backend_name()
-    engine = sa.create_engine(made.set(drivername=f"{dialect}+{BLOCKING[dialect]}"))
+    engine = administrator(url)
     statements = [table.delete() for table in reversed(tables().metadata.sorted_tables)]
 
     def empty() -> None:
         with engine.begin() as connection:
             for statement in statements:
                 connection.execute(statement)
-        engine.dispose()
 
     return empty

@@ -75,4 +75,4 @@ def _repeat(some: Given) -> Repeat:
 def _options(some: Given) -> JobOptions:
     opts = some.options()
     group = opts.group and dataclasses.replace(opts.group, max_size=None)
-    return dataclasses.replace(opts, delay=None, repeat=None, group=group)
+    return dataclasses.replace(opts, delay=None, repeat=None, job_id=None, group=group)

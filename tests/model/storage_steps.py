@@ -8,7 +8,7 @@ from typing import Any
 
 from oqron_sql.contract.adapters import OrderBy, Where
 from tests.model.choosing import Choices
-from tests.model.twins import HALF, START, TICK, Raised, Steps, normal, often, step
+from tests.model.twins import HALF, START, TICK, Raised, Steps, normal, often, rarely, step
 
 NAMESPACES = ("n", "n", "N")
 INDEXES = {"n": ["a", "createdAt"]}  # where the backend has any
@@ -150,6 +150,13 @@ class StorageSteps(Steps[Given]):
     def compare_and_set(self, some: Given) -> None:
         expected, patch = some.fields(1), some.fields()
         self.ask("compare_and_set", some.namespace(), some.id(), expected, patch)
+
+    @rarely
+    def drop_connection(self, some: Given) -> None:
+        """Go on as if nothing had been, when the connection in the pool is gone."""
+        self.twins.drop()
+        getattr(self, some.one(("save", "bulk_save", "delete", "list", "prune")))(some)
+        self.ask("count", "n")
 
     @step
     def pass_time(self, some: Given) -> None:

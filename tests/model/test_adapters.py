@@ -42,4 +42,9 @@ def opening(port: str, opened: OpenedAdapters, loop: asyncio.Runner) -> Iterator
     """Give an empty adapter beside the one in memory."""
     reference, steps = PORTS[port]
     with opened.adapter(port) as adapter:
-        yield steps(Twins(reference(clock=opened.clock), adapter, opened.clock, loop))
+        twins = Twins(reference(clock=opened.clock), adapter, opened.clock, loop, opened.drop)
+        made = steps(twins)
+        try:
+            yield made
+        finally:
+            made.close()

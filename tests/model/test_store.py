@@ -30,7 +30,7 @@ def opening(opened: OpenedStores, loop: asyncio.Runner, seed: int) -> Iterator[S
     store = opened.store(metrics)
     reference = MemoryStore(clock=opened.clock, metrics=metrics)
     try:
-        yield StoreSteps(Twins(reference, store, opened.clock, loop))
+        yield StoreSteps(Twins(reference, store, opened.clock, loop, opened.drop))
     finally:
         for queue in QUEUES:
             store.unsubscribe(queue)

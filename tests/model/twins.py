@@ -12,6 +12,7 @@ import dataclasses
 import enum
 import inspect
 import math
+import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, Generic, TypeVar
@@ -35,6 +36,8 @@ FREE: Mapping[type, Sequence[str]] = {
     Outlook: ["expired"],  # may be said of a job that was retried since: the sweep finds out
 }
 ROUNDING = timedelta(milliseconds=5)
+PATIENCE = 5.0
+"""How many seconds a message may be on its way."""
 MAX_WALL = timedelta(seconds=50)  # longer, and instants would fall into the next half tick
 
 
@@ -71,11 +74,20 @@ class Unlike(AssertionError):
 class Twins:
     """A reference in memory and another one, which are told the same."""
 
-    def __init__(self, reference: Any, store: Any, clock: Clock, loop: asyncio.Runner) -> None:
+    def __init__(
+        self,
+        reference: Any,
+        store: Any,
+        clock: Clock,
+        loop: asyncio.Runner,
+        drop: Callable[[Any], None] | None = None,
+    ) -> None:
         self.reference, self.store, self.clock = reference, store, clock
+        self._drop = drop
         self.told: list[str] | None = None  # the calls, if somebody wants to read them
         self._loop = loop
         self._events: tuple[list[StoreEvent], list[StoreEvent]] = ([], [])
+        self.listener = Both(*(events.append for events in self._events))
         clock.offset = START - datetime.now(UTC) + timedelta(seconds=1)
         self._begun = datetime.now(UTC)
 
@@ -87,8 +99,15 @@ class Twins:
 
     def listen(self, queue: str) -> None:
         """Compare the events of a queue from now on."""
-        self.reference.subscribe(queue, self._events[0].append)
-        self.store.subscribe(queue, self._events[1].append)
+        self.reference.subscribe(queue, self.listener.reference)
+        self.store.subscribe(queue, self.listener.store)
+
+    def drop(self) -> None:
+        """End the session of the other one that waits in its pool, if it has any."""
+        if self._drop is not None:
+            if self.told is not None:
+                self.told.append("the connection is gone")
+            self._drop(self.store)
 
     def call(
         self,
@@ -117,6 +136,8 @@ class Twins:
         answers = [(by or normal)(each) for each in (expected, found)]
         if in_any_order and isinstance(expected, list) and isinstance(found, list):
             answers = [sorted(items, key=repr) for _, items in answers]
+        if isinstance(expected, Raised) != isinstance(found, Raised):
+            raise Unlike(f"{method}: it is {expected!r} in memory, and {found!r} here")
         if answers[1] != answers[0]:
             raise Unlike(f"{method}: {unlike(*answers)}")
         told, heard = (normal(events) for events in self._events)
@@ -126,10 +147,22 @@ class Twins:
             events.clear()
         return Both(*(None if isinstance(each, Raised) else each for each in (expected, found)))
 
+    def wait_for(self, answer: Any) -> Any:
+        """Return what was answered, once it is there."""
+        return finished(answer, self._loop)
+
+    def compare(self, what: str, lists: Both) -> None:
+        """Wait until as much is in one list as is in the other; and compare them."""
+        patience = time.monotonic() + PATIENCE
+        while len(lists.store) < len(lists.reference) and time.monotonic() < patience:
+            self._loop.run(asyncio.sleep(0.005))
+        expected, found = normal(lists.reference), normal(lists.store)
+        if expected != found:
+            raise Unlike(f"{what}: {unlike(expected, found)}")
+
     def _answer(self, asked: Any, method: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
         try:
-            answer = getattr(asked, method)(*args, **kwargs)
-            return self._loop.run(answer) if inspect.iscoroutine(answer) else answer
+            return self.wait_for(getattr(asked, method)(*args, **kwargs))
         except OqronError as error:
             facts = {n: str(v) if isinstance(v, Claim) else v for n, v in vars(error).items()}
             return Raised(type(error), str(error), facts)
@@ -158,6 +191,9 @@ class Steps(Generic[C]):
     def look(self) -> None:
         """Look at everything there is, at the end."""
         raise NotImplementedError
+
+    def close(self) -> None:
+        """End what was begun and goes on by itself."""
 
 
 STEPS: dict[Callable[..., None], int] = {}
@@ -235,6 +271,11 @@ def unlike(expected: Any, found: Any, path: str = "") -> str:
             if left != right:
                 return unlike(left, right, f"{path}[{n}]")
     return f"{path or 'it'} is {expected!r} in memory, and {found!r} here"
+
+
+def finished(answer: Any, loop: asyncio.Runner) -> Any:
+    """Return what was answered, once it is there."""
+    return loop.run(answer) if inspect.iscoroutine(answer) else answer
 
 
 def shown(args: Sequence[Any], kwargs: Mapping[str, Any] | None = None) -> str:

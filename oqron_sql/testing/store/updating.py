@@ -97,6 +97,24 @@ async def test_none_clears_and_absent_does_not(store: AsyncStore) -> None:
         assert getattr(found, name) == (None if name in cleared else value), name
 
 
+async def test_what_an_attempt_says_can_always_be_stored(store: AsyncStore) -> None:
+    """As it is of logs: whoever copies a job copies its failures, too."""
+    text = "half \ud800 and nul \x00"
+    attempt = AttemptRecord(attempt=1, error=text, stacktrace=text, logs=(text,))
+    made = job("copied")
+    made.attempt_logs = [attempt]
+    await save(store, made)
+    (saved,) = (await read(store, made)).attempt_logs
+    assert saved.error is not None
+    assert saved.error.startswith("half ")
+    assert (saved.stacktrace, saved.logs) == (saved.error, (saved.error,))
+    await store.update_job(QUEUE, made.id, {"attempt_logs": [attempt, attempt]})
+    assert (await read(store, made)).attempt_logs == (saved, saved)
+    naive = AttemptRecord(attempt=1, started_at=PAST.replace(tzinfo=None))
+    with pytest.raises(InvalidInput):
+        await store.update_job(QUEUE, made.id, {"attempt_logs": [naive]})
+
+
 async def test_updating_an_unknown_job_is_fine(store: AsyncStore) -> None:
     """[52]"""
     await store.update_job(QUEUE, "unknown", {"progress": 50})
