@@ -12,6 +12,8 @@ from alembic.util import CommandError
 from sqlalchemy.ext.asyncio import create_async_engine  # noqa: TID251 - a command may be asyncio
 from sqlalchemy.util import greenlet_spawn
 
+from oqron_sql.engines import read_url
+from oqron_sql.errors import ConfigurationError
 from oqron_sql.migrate import LOCK_TIMEOUT
 from oqron_sql.schema.migrating import locked
 from oqron_sql.schema.revisions import version_table
@@ -59,7 +61,10 @@ def find_url() -> sa.URL:
     url = given.get("url") or os.environ.get("OQRON_URL")
     if not url:
         raise CommandError("name the database: `-x url=...`, or OQRON_URL in the environment")
-    return sa.make_url(url)
+    try:
+        return read_url(url)
+    except ConfigurationError as error:
+        raise CommandError(str(error)) from None
 
 
 def main() -> None:

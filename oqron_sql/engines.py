@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import os
 from collections.abc import Callable
 from typing import Any, Literal, get_args
@@ -206,26 +207,46 @@ def _bound(session: Any) -> Engine | Connection:
 def read_url(bind: str | URL | None) -> URL:
     """Return the URL in its parts; without one, that of the environment or the default.
 
+    One that names no driver means SQLAlchemy's choice, or else the driver that our extra brings.
+
     Raises:
-        ConfigurationError: it is no URL.
+        ConfigurationError: it is no URL, or not of a database that SQLAlchemy knows.
     """
     try:
         # An empty text is most likely a setting that is missing: no reason to use another database.
-        return make_url(os.environ.get("OQRON_URL") or DEFAULT_URL if bind is None else bind)
+        url = make_url(os.environ.get("OQRON_URL") or DEFAULT_URL if bind is None else bind)
     except (ArgumentError, ValueError):  # "invalid port" may quote a password that has a slash
         raise ConfigurationError(
             "that is not a database URL; it looks like postgresql+asyncpg://user:password@host/name"
         ) from None
+    try:
+        chosen = url.get_dialect()
+    except NoSuchModuleError:
+        raise ConfigurationError(
+            f"SQLAlchemy knows no dialect {url.drivername!r}; {_meant(url)}"
+        ) from None
+    backend = url.get_backend_name()
+    ours = dialects.get(backend).blocking_driver
+    if ours and url.drivername == backend:
+        try:
+            chosen.import_dbapi()
+        except ImportError:
+            return url.set(drivername=f"{backend}+{ours}")
+    return url
+
+
+def _meant(url: URL) -> str:
+    """Return what to do about a URL that begins with something unknown, as postgres://."""
+    backend, plus, driver = url.drivername.partition("+")
+    (name, *_) = difflib.get_close_matches(backend.lower(), dialects.NAMES, 1) or (backend,)
+    if name == backend:
+        return "see whether its package is installed"
+    return f"write {name}{plus}{driver}:// in place of {url.drivername}://"
 
 
 def _awaited(url: URL, *, asked: bool) -> bool:
     """Whether the driver of `url` is used by awaiting it; some do either, as they are `asked`."""
-    try:
-        return bool(url.get_dialect(_is_async=asked).is_async)
-    except NoSuchModuleError:
-        raise ConfigurationError(
-            f"SQLAlchemy knows no dialect {url.drivername!r}; see whether its package is installed"
-        ) from None
+    return bool(url.get_dialect(_is_async=asked).is_async)
 
 
 def _kind(bind: object) -> str:

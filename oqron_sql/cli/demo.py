@@ -28,6 +28,7 @@ from oqron_sql.cli.messages import FAILED, plural, refuse_private_memory, show_u
 from oqron_sql.cli.printing import say
 from oqron_sql.contract import AsyncStore, JobState
 from oqron_sql.dialects.sqlite import COMPANIONS
+from oqron_sql.engines import read_url
 from oqron_sql.errors import ConfigurationError
 
 
@@ -120,7 +121,7 @@ def _database(url: str | None) -> Iterator[tuple[AsyncSQLStore, URL, str]]:
     """Give a store that is not connected yet, its URL, and what is to be known of it."""
     if url is not None:
         store = AsyncSQLStore(url)  # refuses what it cannot use, and says why
-        address = make_url(url)
+        address = read_url(url)
         refuse_private_memory(address)
         yield store, address, ""
         return

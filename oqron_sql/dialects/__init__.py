@@ -18,6 +18,7 @@ from oqron_sql.dialects.written import IsoTimestamp
 from oqron_sql.errors import ConfigurationError
 
 __all__ = [
+    "NAMES",
     "Claim",
     "Counted",
     "Dialect",
@@ -44,6 +45,8 @@ _registry: dict[str, str | Dialect] = {
     "mysql": "oqron_sql.dialects.mysql",
     "mariadb": "oqron_sql.dialects.mysql",
 }
+NAMES = tuple(_registry)
+"""The databases that this package knows, as SQLAlchemy calls them."""
 
 
 def register(name: str, dialect: Dialect | None) -> None:

@@ -129,6 +129,16 @@ def test_what_is_advised_is_a_command_for_the_same_tables(
         assert f"; `{advised}` lists those" in sqlite_operator.run_here(*arguments).errors
 
 
+@pytest.mark.parametrize(
+    "command", ["queues", "doctor", "migrate sql", "migrate upgrade", "bench", "demo", "worker"]
+)
+def test_a_database_by_another_name_is_told_its_own(run_here: RunHere, command: str) -> None:
+    what = ["tests.cli.workers:handlers", "--queue", "q"] if command == "worker" else []
+    outcome = run_here(*command.split(), *what, "--url", "postgres://me:s3cret@host/shop")
+    refused(outcome, "write postgresql:// in place of postgres://")
+    assert "s3cret" not in outcome.errors
+
+
 def test_a_url_with_a_password_is_not_repeated() -> None:
     database = Database("postgresql://me:s3cret@h/db", "other_", "shop")
     advised = database.advise("jobs promote", "--all", queue="my mail")

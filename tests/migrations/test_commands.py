@@ -122,6 +122,13 @@ def test_without_a_url_it_says_how_to_name_one(monkeypatch: pytest.MonkeyPatch) 
     assert "Traceback" not in done.text
 
 
+def test_a_url_of_a_database_by_another_name_is_told_its_own() -> None:
+    done = alembic("upgrade", "head", url=sa.make_url("postgres://me@host/shop"))
+    assert done.failed
+    assert "write postgresql:// in place of postgres://" in done.text
+    assert "Traceback" not in done.text
+
+
 def test_a_new_revision_starts_from_the_pattern(tmp_path: Path) -> None:
     copied = tmp_path / "migrations"
     shutil.copytree(ROOT / "migrations", copied)
