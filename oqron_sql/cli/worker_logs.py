@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import sys
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from enum import StrEnum
 
@@ -66,7 +68,19 @@ def begin(level: Level | None, *, as_json: bool) -> None:
         handler.setFormatter(Json() if as_json else Lines())
         logging.root.addHandler(handler)
         logging.root.setLevel((level or Level.INFO).upper())
-        if level is None:
-            logging.getLogger("alembic").setLevel(logging.WARNING)
     elif level is not None:
         logging.getLogger("oqron_sql").setLevel(level.upper())
+
+
+@contextlib.contextmanager
+def sparing() -> Iterator[None]:
+    """Tell no steps of Alembic meanwhile, unless everything is told or its level was set."""
+    alembic = logging.getLogger("alembic")
+    if alembic.level or alembic.isEnabledFor(logging.DEBUG):
+        yield
+        return
+    alembic.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        alembic.setLevel(logging.NOTSET)

@@ -14,6 +14,7 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 from oqron_sql.cli.worker_loading import Changes, equip, find, make
+from oqron_sql.cli.worker_logs import sparing
 from oqron_sql.runtime import Handlers, Worker
 from oqron_sql.runtime.loops import fastest_loop
 
@@ -81,7 +82,7 @@ async def _run(
         worker = equip(made, target, changes)
         begin_logging()
         of_the_command = isinstance(made, Handlers) or database.url is not None
-        with database.advising() if of_the_command else contextlib.nullcontext():
+        with sparing(), database.advising() if of_the_command else contextlib.nullcontext():
             await _call(worker.store.connect)
         stack.push_async_callback(_call, worker.store.disconnect)
         spare_collections()

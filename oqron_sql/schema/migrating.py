@@ -149,6 +149,8 @@ def _run_revisions(conn: Connection, move: Move) -> None:
             "version_table_schema": move.schema,
         },
     )
+    # MariaDB ignores the name that Alembic gives to this key, and warns of it.
+    context._version.primary_key.name = None
     op, versions = Operations(context), version_table(move.prefix, move.schema)
     try:
         context.run_migrations(op=op, prefix=move.prefix, schema=move.schema)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Column, PrimaryKeyConstraint, String, column, inspect, table
+from sqlalchemy import Column, String, column, inspect, table
 
 from oqron_sql.errors import ConfigurationError
 from oqron_sql.schema.revisions import version_table
@@ -74,8 +74,7 @@ class Steps:
         if before is None and self._columns(name) is None:
             self._op.create_table(
                 name,
-                Column("version_num", String(32), nullable=False),
-                PrimaryKeyConstraint("version_num", name=f"{name}_pkc"),
+                Column("version_num", String(32), primary_key=True),
                 schema=self._schema,
             )
         self._op.execute(versions.delete())

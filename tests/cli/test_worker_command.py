@@ -116,6 +116,24 @@ def test_it_works_until_told_to_stop_and_hands_back_the_rest(start: Start, url: 
     assert f"{done.id}> completed" in command.said
 
 
+@pytest.mark.parametrize("who", ["the command", "the module", "both"])
+def test_the_first_start_tells_nothing_of_alembic(start: Start, tmp_path: Path, who: str) -> None:
+    lines = [
+        "import logging",
+        "from oqron_sql import AsyncSQLStore, Worker",
+        f"worker = Worker('mail', AsyncSQLStore('sqlite:///{tmp_path}/jobs.db'))",
+        "worker.handler()(print)",
+    ]
+    if who != "the command":
+        lines.append("logging.basicConfig(level='INFO')")
+    (tmp_path / "work_at_first.py").write_text("\n".join(lines))
+    level = () if who == "the module" else ("--log-level", "info")
+    command = start("worker", "work_at_first:worker", *level, PYTHONPATH=str(tmp_path))
+    wait_to_work(command).process.send_signal(signal.SIGTERM)
+    assert command.wait() == 0, command.said
+    assert all("<Worker " in line for line in command.said.splitlines()), command.said
+
+
 def test_a_second_signal_hurries_and_json_is_for_programs(start: Start, url: str) -> None:
     with queue_at(url) as queue:
         target = (f"{WORKERS}:make_awaited", "--queue", QUEUE, "--json")

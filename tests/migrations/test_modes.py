@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from typing import Any, get_args
 import pytest
 import sqlalchemy as sa
 
-from oqron_sql import migrate
+from oqron_sql import AsyncSQLStore, migrate
 from oqron_sql.errors import ConfigurationError, InvalidPrefix, SchemaOutOfDate
 from oqron_sql.schema.revisions import HEAD
 from tests.migrations.conftest import Connect
@@ -44,6 +45,16 @@ def test_auto_makes_the_tables(target: Target, engine: sa.Engine) -> None:
     assert migrate.current(engine) == migrate.head() == HEAD
     migrate.check(engine)
     assert "oqron_jobs" in target.describe(engine)
+
+
+async def test_the_first_connect_warns_of_nothing(
+    target: Target, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Drivers tell what a server warns of, for one that it ignores the name of a primary key."""
+    async with AsyncSQLStore(target.asynchronous(target.fresh())):
+        pass
+    warned = [each for each in caplog.records if each.levelno >= logging.WARNING]
+    assert warned == []
 
 
 @pytest.mark.parametrize("mode", ["auto", "check"])
