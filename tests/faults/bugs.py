@@ -13,6 +13,7 @@ from oqron_sql import queries
 from oqron_sql.queries import fetch, finishing, groups, locks, saving
 from tests.faults import bugs_in_leases as leases
 from tests.faults import bugs_in_limits as limits
+from tests.faults import bugs_in_steps as steps
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -36,15 +37,20 @@ BUGS = {
         Bug("lease-is-not-counted", leases.lease_is_not_counted, "kill", "shared"),
         Bug("finish-by-owner", leases.finish_by_owner, "pause", "stale"),
         Bug("finish-by-id", leases.finish_by_id, "pause", "ended_twice"),
+        Bug("finish-by-state", leases.finish_by_state, "pause", "stale"),
         Bug("extend-by-id", leases.extend_by_id, "pause", "shared"),
         Bug("claim-in-two-steps", leases.claim_in_two_steps, "kill", "shared"),
+        Bug("claim-without-lock", steps.claim_without_lock, "kill", "shared", "pg-asyncpg"),
+        Bug("claim-by-in-subselect", steps.claim_by_in_subselect, "cap", "exceeded", "pg-asyncpg"),
         Bug("clock-of-the-client", leases.clock_of_the_client, "kill", "shared"),
         Bug("recovery-takes-all", leases.recovery_takes_all, "kill", "shared"),
+        Bug("promotion-in-two-steps", steps.promotion_in_two_steps, "kill", "shared"),
         Bug("enqueue-acknowledged-early", leases.enqueue_acknowledged_early, "kill", "lost"),
         Bug("job-acknowledged-early", leases.job_acknowledged_early, "kill", "unfounded"),
         Bug("finish-forgotten", leases.finish_forgotten, "kill", "ended_twice"),
         Bug("key-is-not-unique", leases.key_is_not_unique, "keys", "doubled"),
         Bug("cap-without-turns", limits.limits_without_turns, "cap", "exceeded"),
+        Bug("limit-is-a-counter", steps.limit_is_a_counter, "cap", "lost"),
         Bug("rate-without-turns", limits.limits_without_turns, "rate", "hurried"),
         Bug("group-counted-early", limits.group_counted_early, "groups", "exceeded"),
         Bug("newest-first", limits.newest_first, "order", "out_of_order"),
@@ -53,9 +59,15 @@ BUGS = {
         Bug("slots-in-two-steps", limits.slots_in_two_steps, "schedules", "slots"),
         Bug("slots-looked-at-first", limits.slots_looked_at_first, "schedules", "slots"),
         Bug("id-taken-out-by-name", limits.id_taken_out_by_name, "pause", "stale", "redis"),
+        Bug("id-popped", steps.id_popped, "kill", "lost", "redis"),
         Bug("fence-stays", limits.fence_stays, "locks", "fences"),
         Bug("lock-taken-in-two-steps", limits.lock_taken_in_two_steps, "locks", "held_twice"),
         Bug("lock-renewed-by-all", limits.lock_renewed_by_all, "locks", "held_twice"),
+        Bug(
+            "lock-renewed-in-two-steps",
+            steps.lock_renewed_in_two_steps,
+            *("locks", "held_twice", "redis"),
+        ),
     )
 }
 

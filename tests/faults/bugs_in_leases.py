@@ -56,6 +56,11 @@ def finish_by_owner() -> None:
     finish_guarded_by(lambda jobs: jobs.c.locked_by.is_not(None))
 
 
+def finish_by_state() -> None:
+    """A finish asks that the job is active."""
+    finish_guarded_by(lambda jobs: jobs.c.state == STATES[JobState.ACTIVE])
+
+
 def finish_by_id() -> None:
     """A finish asks for nothing but the job."""
     finish_guarded_by()
