@@ -17,11 +17,12 @@ import sqlalchemy as sa
 
 from tests import servers
 from tests.conftest import installed
+from tests.servers import programs
 
 ROOT = Path(__file__).parents[2]
 STARTING = """
 import sys, time
-from tests import servers
+from tests.servers import programs
 with servers.STARTERS[sys.argv[1]]() as server:
     print(server.folder, server.port, flush=True)
     time.sleep(600)
@@ -96,7 +97,7 @@ def test_a_missing_server_fails_in_ci(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_is_not_installed_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
-    monkeypatch.setattr(servers, "FOLDERS", ())
+    monkeypatch.setattr(programs, "FOLDERS", ())
     for start in servers.STARTERS.values():
         with pytest.raises(servers.Missing, match="is not installed"):
             start()
