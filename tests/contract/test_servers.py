@@ -22,7 +22,7 @@ from tests.servers import programs
 ROOT = Path(__file__).parents[2]
 STARTING = """
 import sys, time
-from tests.servers import programs
+from tests import servers
 with servers.STARTERS[sys.argv[1]]() as server:
     print(server.folder, server.port, flush=True)
     time.sleep(600)
