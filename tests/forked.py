@@ -13,6 +13,8 @@ from __future__ import annotations
 import contextlib
 import json
 import multiprocessing
+import os
+import signal
 from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from typing import Any
@@ -65,9 +67,24 @@ class Player(Wire):
     def rest(self) -> list[Any]:
         """Return what it says until its end, which must be a good one."""
         said = self._until_its_end()
-        self._process.join()
-        assert self._process.exitcode == 0
+        assert self.wait() == 0
         return said
+
+    @property
+    def alive(self) -> bool:
+        """Whether it has not ended."""
+        return self._process.is_alive()
+
+    def send(self, number: signal.Signals) -> None:
+        """Send it a signal, unless it has ended."""
+        if self.alive and self._process.pid is not None:
+            os.kill(self._process.pid, number)
+
+    def wait(self) -> int:
+        """Wait for its end; return its exit status, or minus the signal that it died of."""
+        self._process.join()
+        assert self._process.exitcode is not None
+        return self._process.exitcode
 
     def kill(self) -> list[Any]:
         """Kill it; return what it had said."""

@@ -23,9 +23,11 @@ from oqron_sql import dialects, migrate
 from oqron_sql.errors import LockTimeout
 from oqron_sql.schema.revisions import HEAD
 from oqron_sql.schema.tables import tables
+from tests.forked import Player, playing
 from tests.migrations.conftest import Connect
 from tests.migrations.starters import PROCESSES
 from tests.migrations.targets import Target
+from tests.migrations.victim import victim
 
 ROUNDS = int(os.environ.get("OQRON_ROUNDS", "5"))  # 20 in the session that is run by hand
 # The version table is the first change, and its row is the last of each revision, which makes so
@@ -67,21 +69,10 @@ def made_of(target: Target, engine: sa.Engine, prefix: str) -> int:
 
 
 @contextmanager
-def halted(url: sa.URL, statements: int) -> Iterator[subprocess.Popen[str]]:
+def halted(url: sa.URL, statements: int) -> Iterator[Player]:
     """Another process, halted in the middle of migrating; killed at the end."""
-    shown = url.render_as_string(hide_password=False)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tests.migrations.victim", shown, str(statements)],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "there\n"
+    with playing((victim, url.render_as_string(hide_password=False), statements)) as (process,):
         yield process
-    finally:
-        process.kill()
-        process.communicate()
 
 
 @pytest.mark.parametrize("statements", [1, 7, MADE[0] + 5, CHANGES - 1])

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
-import sys
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import pytest
 
@@ -15,50 +14,47 @@ from oqron_sql import AsyncStore, JobState
 from oqron_sql.testing import StoreHarness
 from oqron_sql.testing.steps import PAYLOAD
 from tests.backends import SQLHarness
+from tests.forked import Player, playing
 from tests.runtime.steps import QUEUE, queue_of, until
-from tests.runtime.victim import CONCURRENCY, LEASE
+from tests.runtime.victim import CONCURRENCY, LEASE, victim
 
 JOBS = 40
 
 
 class Victim:
-    """A worker process and what it has said."""
+    """A worker process and what it has said since it works."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self.process = process
+    def __init__(self, player: Player) -> None:
+        self.player = player
         self.said: list[str] = []
-        self.reading = asyncio.ensure_future(self._read())
+        self._reading = asyncio.ensure_future(asyncio.to_thread(self._read))
 
-    async def _read(self) -> None:
-        assert self.process.stdout is not None
-        async for line in self.process.stdout:
-            self.said.append(line.decode().strip())
+    def _read(self) -> None:
+        with contextlib.suppress(EOFError):
+            while True:
+                self.said.append(self.player.hear())
 
     @property
     def begun(self) -> list[str]:
-        return [line for line in self.said if line not in ("working", "closed")]
+        return [line for line in self.said if line != "closed"]
 
     async def end(self) -> int:
         """Wait for its end; return how it ended."""
-        code = await asyncio.wait_for(self.process.wait(), 20)
-        await self.reading
-        return code
+        await asyncio.wait_for(self._reading, 20)
+        return await asyncio.to_thread(self.player.wait)
 
 
-@asynccontextmanager
-async def victim(harness: StoreHarness, seconds: float) -> AsyncIterator[Victim]:
+@contextlib.asynccontextmanager
+async def working(harness: StoreHarness, seconds: float) -> AsyncIterator[Victim]:
     if not isinstance(harness, SQLHarness):
         pytest.skip("memory is not shared by processes")
-    command = (sys.executable, "-m", "tests.runtime.victim", harness.url, str(seconds))
-    pipe = asyncio.subprocess.PIPE
-    made = Victim(await asyncio.create_subprocess_exec(*command, stdout=pipe))
-    try:
-        await until(lambda: made.said)
-        yield made
-    finally:
-        if made.process.returncode is None:
-            made.process.kill()
-        await made.end()
+    with playing((victim, harness.url, seconds)) as (player,):
+        made = Victim(player)
+        try:
+            yield made
+        finally:
+            player.send(signal.SIGKILL)
+            await made.end()
 
 
 async def states(store: AsyncStore) -> dict[JobState, int]:
@@ -71,15 +67,15 @@ async def test_killed_workers_cost_nothing_but_time(
     """Every job ends once; those that were lost with their workers are counted."""
     await queue_of(store).add_bulk([("awaited", n) for n in range(JOBS)])
     begun: set[str] = set()
-    async with victim(harness, 3600) as first, victim(harness, 3600) as second:
+    async with working(harness, 3600) as first, working(harness, 3600) as second:
         for each in (first, second):
             await until(lambda: len(each.begun) == CONCURRENCY)  # noqa: B023 - called at once
-            each.process.kill()
+            each.player.send(signal.SIGKILL)
             assert await each.end() == -signal.SIGKILL
             begun |= set(each.begun)
-        async with victim(harness, 0.001) as third:
+        async with working(harness, 0.001) as third:
             await until(lambda: _completed(store))
-            third.process.terminate()
+            third.player.send(signal.SIGTERM)
             assert await third.end() == 0
     jobs = await store.list_jobs(QUEUE, JobState.COMPLETED, 0, JOBS)
     assert await states(store) == {JobState.COMPLETED: JOBS}
@@ -100,9 +96,9 @@ async def test_a_signal_lets_it_end_in_peace(
     number = signal.SIGINT if family.startswith("sqlite") else signal.SIGTERM
     queue = queue_of(store)
     await queue.add_bulk([("awaited", n) for n in range(CONCURRENCY + 9)])
-    async with victim(harness, 0.6) as one:
+    async with working(harness, 0.6) as one:
         await until(lambda: len(one.begun) == CONCURRENCY)
-        one.process.send_signal(number)
+        one.player.send(number)
         assert await one.end() == 0
         assert one.said[-1] == "closed"
     assert await states(store) == {JobState.COMPLETED: CONCURRENCY, JobState.WAITING: 9}
@@ -111,14 +107,15 @@ async def test_a_signal_lets_it_end_in_peace(
 async def test_a_second_signal_hurries(store: AsyncStore, harness: StoreHarness) -> None:
     """What runs is stopped and handed back at once."""
     await queue_of(store).add("awaited", PAYLOAD)
-    async with victim(harness, 3600) as one:
+    async with working(harness, 3600) as one:
         await until(lambda: one.begun)
-        one.process.terminate()
-        await asyncio.sleep(1.2 * LEASE)  # it waits, and keeps the lease
-        assert one.process.returncode is None
+        one.player.send(signal.SIGTERM)
+        # Only time shows that it goes on waiting, and keeps the lease for longer than that lasts.
+        await asyncio.sleep(1.2 * LEASE)
+        assert one.player.alive
         assert await states(store) == {JobState.ACTIVE: 1}
         started = time.monotonic()
-        one.process.terminate()
+        one.player.send(signal.SIGTERM)
         assert await one.end() == 0
         assert time.monotonic() - started < 3
     assert await states(store) == {JobState.WAITING: 1}
