@@ -220,7 +220,7 @@ async def test_a_transaction_in_memory_is_alone() -> None:
                 async with adapters.transaction() as tx:
                     await change(tx)
                     other = asyncio.create_task(adapters.broker.publish("queue", "b"))
-                    await asyncio.sleep(0.05)
+                    await asyncio.sleep(0.05)  # the other has begun to wait
                     raise LookupError
             await other
             assert await adapters.broker.claim("queue", "me", 9, MINUTE) == ["b"]

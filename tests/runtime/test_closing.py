@@ -88,7 +88,7 @@ async def test_a_worker_in_a_hurry_does_not_wait(store: AsyncStore) -> None:
     await worker.start()
     await gate.entered()
     closing = asyncio.create_task(worker.close())
-    await asyncio.sleep(0.05)
+    await asyncio.sleep(0.05)  # only time shows that it waits
     assert not closing.done()
     started = time.monotonic()
     worker.hurry()
@@ -107,7 +107,7 @@ async def test_a_fetch_under_way_is_waited_for(store: AsyncStore) -> None:
     await worker.start()
     await slow.fetched.wait()
     closing = asyncio.create_task(worker.close())
-    await asyncio.sleep(0.02)
+    await asyncio.sleep(0.02)  # it is closing by then; if it is not, nothing is proved, or broken
     slow.go.set()
     await closing
     assert ran == []

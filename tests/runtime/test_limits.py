@@ -82,7 +82,7 @@ async def test_groups_take_turns_and_have_their_cap(store: AsyncStore) -> None:
         running[group] += 1
         assert running[group] == 1
         seen.append(group)
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0.01)  # another of its group would begin meanwhile, if it could
         running[group] -= 1
 
     for group in "aaabbc":

@@ -40,7 +40,7 @@ async def test_an_idle_worker_costs_one_statement_a_look(
         faulty.calls.clear()
         statements.clear()
         started = time.monotonic()
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(0.5)  # what is counted is what it does in this time
         looks = faulty.calls.pop("get_outlook")
         assert looks <= (time.monotonic() - started) / 0.05 + 1
         assert faulty.calls == {}
@@ -93,7 +93,7 @@ async def test_a_hint_wakes(store: AsyncStore, harness: StoreHarness, own: bool)
     worker.handler()(lambda context: "done")
     async with working(worker):
         await until(lambda: bell.waits)
-        await asyncio.sleep(0.05)  # the first look found nothing
+        await asyncio.sleep(0.05)  # the first look found nothing; a later one would find it
         job = await other.add("job", PAYLOAD)
         later = await other.schedule(0.05, "job")
         bell.rung.set()
@@ -119,13 +119,13 @@ async def test_its_own_process_wakes_it_at_once(store: AsyncStore) -> None:
     worker.handler()(lambda context: "done")
     async with working(worker):
         await until(lambda: store.has_subscribers(QUEUE))
-        await asyncio.sleep(0.05)  # the first look found nothing
+        await asyncio.sleep(0.05)  # the first look found nothing; a later one would find it
         for _ in range(3):
             assert await (await queue.add("job", PAYLOAD)).result(10) == "done"
         assert await (await queue.schedule(0.05, "job")).result(10) == "done"
         await queue.pause()
         job = await queue.add("job", PAYLOAD)
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.05)  # it has looked, in vain: resuming is what wakes it
         await queue.resume()
         assert await job.result(10) == "done"
 

@@ -249,7 +249,7 @@ async def cut_off(store: AsyncStore) -> None:
 
     while True:
         await store.run(cut)
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.05)  # between one cut and the next
 
 
 async def test_a_listener_that_was_cut_off_is_there_again(

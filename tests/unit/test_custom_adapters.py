@@ -201,7 +201,7 @@ async def test_handlers_of_a_blocking_broker_are_checked_and_stopped() -> None:
     await broker.broadcast("news", 1)
     await stop()
     await broker.broadcast("news", 2)
-    await asyncio.sleep(0.01)
+    await asyncio.sleep(0.01)  # only time shows that it does not come
     assert 2 not in heard
 
 
@@ -212,7 +212,7 @@ async def test_many_may_wait_in_threads_at_once() -> None:
         asyncio.create_task(broker.claim_blocking("queue", f"c-{n}", MINUTE, MINUTE))
         for n in range(20)
     ]
-    await asyncio.sleep(0.05)
+    await asyncio.sleep(0.05)  # they wait by then; one that does not yet holds up nobody
     begun = time.monotonic()
     assert await broker.size("queue") == 0
     for n in range(20):

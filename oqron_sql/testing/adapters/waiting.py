@@ -135,7 +135,7 @@ async def test_a_pause_is_waited_out(broker: AsyncBroker) -> None:
     assert time.monotonic() - begun >= 0.09
     task = await begin(broker)
     await publish(broker, "b")
-    await asyncio.sleep(0.02)
+    await asyncio.sleep(0.02)  # only time shows that it is not woken
     assert not task.done()
     await broker.resume(BROKER)
     assert await woken(task) == "a"
