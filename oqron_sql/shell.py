@@ -23,7 +23,13 @@ from oqron_sql.binding import Body
 from oqron_sql.contract.events import Subscribers
 from oqron_sql.dialects import borrowed
 from oqron_sql.engines import Source
-from oqron_sql.errors import ConfigurationError, OqronError, StoreClosed, StoreUnavailable
+from oqron_sql.errors import (
+    ConfigurationError,
+    OqronError,
+    StoreClosed,
+    StoreUnavailable,
+    UnsupportedDatabase,
+)
 from oqron_sql.joining import after_commit
 from oqron_sql.notify import Notifier
 from oqron_sql.queries.tx import Contended, Settings, Tx
@@ -31,9 +37,12 @@ from oqron_sql.queries.tx import Contended, Settings, Tx
 logger = logging.getLogger("oqron_sql")
 R = TypeVar("R")
 
+PROVEN_FOR = 5.0
+"""How many seconds a connection is taken to lead to a server that may be written."""
 ATTEMPTS = 8
 FIRST_PAUSE = timedelta(milliseconds=5)
 LONGEST_PAUSE = timedelta(seconds=1)
+_PROVEN = "oqron_proven"
 
 
 class Shell:
@@ -152,11 +161,33 @@ class Shell:
             raise ConfigurationError(f"the driver cannot connect like that: {error}") from error
         with conn:
             if self.source.owned is not None:
+                self._prove(conn)
                 yield conn
                 return
             with self.source.dialect.autocommitting(conn):
+                if self._prove(conn):
+                    conn.rollback()
                 conn.begin()  # a host's "begin" hook comes before anything of ours
                 yield conn
+
+    def _prove(self, conn: Connection) -> bool:
+        """Leave a server that is no longer the primary: it still answers those who only read.
+
+        Return whether it was asked.
+        """
+        # Not `info`, which is the host's; this is the pool's, and survives a connection.
+        known = conn.connection.record_info
+        now = time.monotonic()
+        if known is None or now < known.setdefault(_PROVEN, now) + PROVEN_FOR:
+            return False
+        known.pop(_PROVEN)
+        try:
+            self.source.dialect.check_writable(conn)
+        except (DBAPIError, UnsupportedDatabase) as error:
+            conn.invalidate(error)
+            raise Again(unknown=False) from error
+        known[_PROVEN] = now
+        return True
 
     def _clean_up(self, tx: Tx, error: DBAPIError) -> None:
         """Leave a sound connection or none, and say whether to try again; always raises."""

@@ -72,6 +72,15 @@ class Connecting:
         # A host may have begun what SQLAlchemy knows nothing of.
         return autocommit and not self.in_transaction(conn)
 
+    def check_writable(self, conn: Connection) -> None:
+        """Refuse a server that lets nobody write, as one does that is no longer the primary.
+
+        Asked of each connection now and then, before any transaction.
+
+        Raises:
+            UnsupportedDatabase: it is one.
+        """
+
     def is_transient(self, error: DBAPIError) -> bool:
         """Whether the transaction was rolled back and may simply be tried again."""
         return isinstance(error, OperationalError) and not self.is_disconnect(error)

@@ -187,14 +187,25 @@ class MySQL(Upserting):
                 f"the connection's character set is {charset}, which not every payload fits in",
                 "Connect with charset=utf8mb4.",
             )
-        if not _may_write(conn):
-            raise UnsupportedDatabase(name, "the server is read-only", "Connect to the primary.")
+        self.check_writable(conn)
         if _matched(conn) == 0:
             raise UnsupportedDatabase(
                 name,
                 "the driver reports changed instead of matched rows",
                 "Connect with the client flag FOUND_ROWS.",
             )
+
+    def check_writable(self, conn: Connection) -> None:
+        # Who may write to a read-only server depends on its make and version: it knows.
+        try:
+            conn.exec_driver_sql("START TRANSACTION READ WRITE")
+        except DBAPIError as error:
+            if _errno(error) not in READ_ONLY:
+                raise
+            name = "MariaDB" if getattr(conn.dialect, "is_mariadb", False) else "MySQL"
+            problem = "the server is read-only"
+            raise UnsupportedDatabase(name, problem, "Connect to the primary.") from None
+        conn.exec_driver_sql("ROLLBACK")
 
     def examine(self, conn: Connection, tables: Sequence[Table]) -> Examination:
         return mysql_health.examine(conn)
@@ -307,18 +318,6 @@ def _set_autocommit(driver: Any, *, on: bool) -> None:
 def _errno(error: DBAPIError) -> int | None:
     args = getattr(error.orig, "args", ())
     return args[0] if args and isinstance(args[0], int) else None
-
-
-def _may_write(conn: Connection) -> bool:
-    """Ask the server itself: who may write on a read-only one depends on its make and version."""
-    try:
-        conn.exec_driver_sql("START TRANSACTION READ WRITE")
-    except DBAPIError as error:
-        if _errno(error) in READ_ONLY:
-            return False
-        raise
-    conn.exec_driver_sql("ROLLBACK")
-    return True
 
 
 def _matched(conn: Connection) -> int | None:

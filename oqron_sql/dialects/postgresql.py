@@ -99,7 +99,7 @@ class PostgreSQL(Upserting):
 
     def begin(self, conn: Connection) -> None:
         if not self.in_transaction(conn):  # a host's "begin" hook was first
-            conn.exec_driver_sql("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE")
+            conn.exec_driver_sql("BEGIN ISOLATION LEVEL READ COMMITTED")
 
     def commit(self, conn: Connection) -> None:
         conn.exec_driver_sql("COMMIT")
@@ -121,18 +121,7 @@ class PostgreSQL(Upserting):
             raise UnsupportedDatabase(
                 "PostgreSQL", f"version {shown} is too old", "Version 12 or later is needed."
             )
-        if conn.scalar(text("SELECT pg_is_in_recovery()")):
-            raise UnsupportedDatabase(
-                "PostgreSQL",
-                "this server is a read-only standby",
-                "Connect to the primary, e.g. with target_session_attrs=read-write.",
-            )
-        if conn.scalar(text("SHOW transaction_read_only")) == "on":
-            raise UnsupportedDatabase(
-                "PostgreSQL",
-                "transactions are read-only here",
-                "Set default_transaction_read_only to off for this role and database.",
-            )
+        self.check_writable(conn)
         encoding = conn.scalar(text("SHOW server_encoding"))
         if encoding != "UTF8":
             raise UnsupportedDatabase(
@@ -147,6 +136,21 @@ class PostgreSQL(Upserting):
                 f"the connection's encoding is {encoding}, not UTF8",
                 "Connect with client_encoding=utf8.",
             )
+
+    def check_writable(self, conn: Connection) -> None:
+        if conn.scalar(text("SHOW transaction_read_only")) == "off":
+            return
+        if conn.scalar(text("SELECT pg_is_in_recovery()")):
+            raise UnsupportedDatabase(
+                "PostgreSQL",
+                "this server is a read-only standby",
+                "Connect to the primary, e.g. with target_session_attrs=read-write.",
+            )
+        raise UnsupportedDatabase(
+            "PostgreSQL",
+            "transactions are read-only here",
+            "Set default_transaction_read_only to off for this role and database.",
+        )
 
     def examine(self, conn: Connection, tables: Sequence[Table]) -> Examination:
         return postgresql_health.examine(conn, tables)
