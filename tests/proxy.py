@@ -18,8 +18,8 @@ class Cut(enum.Enum):
 class Proxy:
     """Passes everything on, until it is told otherwise."""
 
-    def __init__(self, server_port: int) -> None:
-        self._server_port = server_port
+    def __init__(self, target: Callable[[], int]) -> None:
+        self._target = target
         self._needle: bytes | None = None
         self._writers: set[asyncio.StreamWriter] = set()
         self._swallowing: set[asyncio.StreamWriter] = set()
@@ -66,7 +66,7 @@ class Proxy:
             writer.transport.abort()
             return
         try:
-            theirs = await asyncio.open_connection("127.0.0.1", self._server_port)
+            theirs = await asyncio.open_connection("127.0.0.1", self._target())
         except OSError:
             writer.transport.abort()
             return
@@ -111,9 +111,9 @@ class Proxy:
 
 
 @contextlib.asynccontextmanager
-async def proxied(server_port: int) -> AsyncIterator[Proxy]:
-    """Run a proxy in front of a server."""
-    made = Proxy(server_port)
+async def proxied(target: int | Callable[[], int]) -> AsyncIterator[Proxy]:
+    """Run a proxy in front of a port, or of whichever a new connection is to go to."""
+    made = Proxy(target if callable(target) else lambda: target)
     listening = await asyncio.start_server(made.serve, "127.0.0.1", 0)
     made.port = listening.sockets[0].getsockname()[1]
     try:

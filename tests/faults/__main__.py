@@ -50,7 +50,7 @@ async def outcomes(
                 how: Any = {"seconds": max(LEAST, share - OVERHEAD), "seed": asked.seed}
                 place = folder / backend / fault.name
                 try:
-                    stage = stages.stage(backend)
+                    stage = stages.stage(backend, fault.server)
                     if fault.env is None:
                         yield await run(stage, children, place, fault, **how)
                     else:

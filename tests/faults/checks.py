@@ -12,6 +12,7 @@ from itertools import pairwise
 
 from tests.faults.history import Event, History
 from tests.faults.locking import fences, held_twice
+from tests.faults.resuming import idle
 from tests.faults.rules import ENDS, ROUNDING, Lease, Rules, lease_of
 
 
@@ -78,7 +79,8 @@ def shared(h: History, rules: Rules) -> Iterator[str]:
 
     `since` and `until` are instants of the clock of the database; `valid` is the instant of the
     clock that all processes share before which a lease cannot be over, if the database's clock is
-    right: so long after it was asked for.
+    right: so long after it was asked for. Where that clock was put forth in between, the lease was
+    shorter; where it was put back, the next one began earlier by it.
     """
     claims: dict[str, dict[int, Event]] = defaultdict(dict)
     until: dict[Lease, float] = {}
@@ -100,10 +102,30 @@ def shared(h: History, rules: Rules) -> Iterator[str]:
             if (job, before) in over:
                 continue
             next_one = leases[after]
-            early = until[job, before] - next_one.get("since", until[job, before])
-            early = max(early, valid[job, before] - next_one.at)
+            begun = leases[before].get("asked", leases[before].at)
+            forth, back = h.steps(begun, next_one.at)
+            early = until[job, before] - next_one.get("since", until[job, before]) - back
+            early = max(early, valid[job, before] - next_one.at - forth)
             if early > ROUNDING:
                 yield f"lease {after} of {job} began {early:.3f} s before lease {before} was over"
+
+
+def late(h: History, rules: Rules) -> Iterator[str]:
+    """A job that is to be handed out again waits for its lease, for the clock, and little more."""
+    if rules.late is None:
+        return
+    claims: dict[str, dict[int, Event]] = defaultdict(dict)
+    free: dict[Lease, float] = defaultdict(float)
+    for event in h.of("claimed"):
+        claims[event["job"]][event["lease"]] = event
+    for event in h.of("claimed", "extended", "finishing"):
+        free[lease_of(event)] = max(event.get("valid", event.at), free[lease_of(event)])
+    for job, leases in claims.items():
+        for before, after in pairwise(sorted(leases)):
+            _, back = h.steps(leases[before].get("asked", leases[before].at), leases[after].at)
+            waited = leases[after].at - free[job, before] - back
+            if waited > rules.late:
+                yield f"{job} waited {waited:.1f} s longer than lease {before} and the clock ask"
 
 
 def stale(h: History, rules: Rules) -> Iterator[str]:
@@ -235,8 +257,8 @@ Check = Callable[[History, Rules], Iterator[str]]
 CHECKS: dict[str, Check] = {
     check.__name__: check
     for check in (
-        *(lost, invented, ended_twice, unfounded, shared, stale, torn),
-        *(out_of_order, strayed, doubled, exceeded, hurried, slots, held_twice, fences),
+        *(lost, invented, ended_twice, unfounded, shared, late, stale, torn),
+        *(out_of_order, strayed, doubled, exceeded, hurried, slots, held_twice, fences, idle),
     )
 }
 

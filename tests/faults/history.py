@@ -65,6 +65,11 @@ class History:
     def count(self, kind: str) -> int:
         return len(self._by_kind.get(kind, ()))
 
+    def steps(self, since: float, until: float) -> tuple[float, float]:
+        """Return by how much the database's clock was put forth, and back, in a span of ours."""
+        span = [e["by"] for e in self.of("stepped") if e["asked"] <= until and e.at >= since]
+        return sum(by for by in span if by > 0), -sum(by for by in span if by < 0)
+
 
 def read(folder: Path) -> History:
     """Return what all processes wrote; a line that a kill left unfinished is left out."""

@@ -7,10 +7,12 @@ import signal
 from datetime import timedelta
 from typing import Any
 
+from tests.faults.failover import failover, switch_over
 from tests.faults.filling import fill_disk, fill_memory, on_a_small_disk
 from tests.faults.recording import FAILPOINTS, WORKING
 from tests.faults.rules import Rules
 from tests.faults.run import Fault, Plan, Run
+from tests.faults.stages import CLOCKED, REPLICATED
 from tests.faults.surroundings import (
     black_hole,
     by_proxy,
@@ -27,11 +29,13 @@ from tests.faults.surroundings import (
     pooled,
     read_only,
     reset,
+    server_clock,
     wrong_clocks,
 )
 from tests.proxy import Cut
 
 SERVERS = ("postgresql", "mariadb")
+PAIR: Any = {"around": by_proxy(lambda *_: None), "server": REPLICATED}
 STORES, REACHED = (None, *SERVERS), (*SERVERS, "redis")
 EVERYWHERE = (*STORES, "redis")
 LEASE = 1.0
@@ -93,6 +97,7 @@ async def cancel(run: Run) -> None:
 # -- limits ----------------------------------------------------------------------------------------
 
 LARGE = Plan(told={"enqueue": {"size": 4000, "pace": 0.05}})  # so that each needs room
+STEPPED = Plan(rules=Rules(late=10.0))
 SLOW = Plan(told={"work": {"lease": 3.0}})  # a new connection takes a second
 LONG_JOBS = Plan(told={"work": {"seconds": 0.4}, "enqueue": {"pace": 0.2}})
 ORDERED = Plan(
@@ -207,6 +212,8 @@ FAULTS = {
         Fault("kill-server", kill_server, on=REACHED),
         Fault("end-sessions", end_sessions, on=SERVERS),
         Fault("read-only", read_only, on=SERVERS),
+        Fault("failover", failover, on=("postgresql",), **PAIR),
+        Fault("switch-over", switch_over, on=SERVERS, **PAIR),
         Fault("deadlock", deadlock, on=SERVERS),
         Fault("cut-requests", cut_requests, on=REACHED, around=by_proxy(cutting(Cut.REQUEST))),
         Fault("cut-replies", cut_replies, on=REACHED, around=by_proxy(cutting(Cut.REPLY))),
@@ -217,6 +224,7 @@ FAULTS = {
         Fault("clocks", clocks, on=REACHED, env=wrong_clocks),
         Fault("fill-disk", fill_disk, LARGE, on=EVERYWHERE, around=on_a_small_disk),
         Fault("fill-memory", fill_memory, on=("redis",)),
+        Fault("server-clock", server_clock, STEPPED, on=SERVERS, server=CLOCKED),
         Fault("groups", groups, GROUPED),
         Fault("cap", cap, CAPPED),
         Fault("rate", rate, RATED),

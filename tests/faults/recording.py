@@ -121,6 +121,7 @@ class RecordedStore(AsyncSQLStore):
                 **_lease(job),
                 since=_seconds(job.processed_at),
                 until=_seconds(job.lock_until),
+                asked=asked,
                 valid=asked + lock_duration.total_seconds(),
                 group=job.group_id,
                 space=f"{self.space}/{queue}",

@@ -9,7 +9,10 @@ from tests.faults.run import Outcome
 
 SHOWN = 10
 """How many violations of one kind are told in full."""
-HEAD = ("backend", "fault", "jobs", "injected", "handed out again", "lost", "other", "seconds")
+HEAD = (
+    *("backend", "fault", "jobs", "injected", "handed out again", "lost", "other", "seconds"),
+    "until the next claim",
+)
 
 
 class Skipped(NamedTuple):
@@ -25,16 +28,19 @@ def cells(outcome: Outcome) -> tuple[str, ...]:
     lost = len(found.get("lost", ()))
     other = sum(map(len, found.values())) - lost
     numbers = (outcome.jobs, outcome.injected, outcome.again, lost, other)
-    return (outcome.backend, outcome.fault.name, *map(str, numbers), f"{outcome.seconds:.0f}")
+    waited = "" if outcome.waited is None else f"{outcome.waited:.1f}"
+    name, took = outcome.fault.name, f"{outcome.seconds:.0f}"
+    return (outcome.backend, name, *map(str, numbers), took, waited)
 
 
 def line(outcome: Outcome | Skipped) -> str:
     """Return one run in one line."""
     if isinstance(outcome, Skipped):
         return f"{outcome.backend:<20} {outcome.fault:<16} skipped: {outcome.why}"
-    backend, fault, jobs, injected, again, lost, other, seconds = cells(outcome)
+    backend, fault, jobs, injected, again, lost, other, seconds, waited = cells(outcome)
     sentence = f"{jobs:>5} jobs  {injected:>4} faults  {again:>4} again  {lost} lost  {other} wrong"
-    return f"{backend:<20} {fault:<16} {sentence}  {seconds:>3} s"
+    resumed = f", claims {waited} s after a promotion" if waited else ""
+    return f"{backend:<20} {fault:<16} {sentence}  {seconds:>3} s{resumed}"
 
 
 def verdict(outcomes: Sequence[Outcome]) -> str:

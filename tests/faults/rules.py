@@ -23,6 +23,8 @@ class Rules:
     max_active: int | None = None
     rate: tuple[int, timedelta] | None = None
     keyed: bool = False
+    late: float | None = None
+    """How many seconds a job may be late that is to be handed out again, besides its lease."""
 
 
 def lease_of(event: Event) -> Lease:

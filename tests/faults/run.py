@@ -18,8 +18,9 @@ from tests.faults.acting import QUEUE
 from tests.faults.checks import violations
 from tests.faults.history import History, Journal, read
 from tests.faults.processes import Member, Nursery
+from tests.faults.resuming import slowest
 from tests.faults.rules import Rules
-from tests.faults.stages import PREFIX, Stage
+from tests.faults.stages import ALONE, PREFIX, Stage
 from tests.proxy import Proxy
 from tests.servers import Server
 
@@ -57,6 +58,7 @@ class Fault:
     breaking: Callable[[Run], Awaitable[None]]
     plan: Plan = PLAIN
     on: tuple[str | None, ...] = (None, "postgresql", "mariadb")  # kinds of server, or a file
+    server: str = ALONE
     around: Callable[[Run], AbstractAsyncContextManager[Any]] = lambda run: nullcontext()
     env: Callable[[Path], Mapping[str, str]] | None = None
 
@@ -88,6 +90,11 @@ class Outcome:
         if lost or not self.history.count("published"):
             return lost
         return len({event["job"] for event in self.history.of("claimed") if event["lease"] > 1})
+
+    @property
+    def waited(self) -> float | None:
+        """How many seconds the slowest process took to go on with a new primary."""
+        return slowest(self.history)
 
 
 class Run:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import itertools
+import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import sqlalchemy as sa
 from oqron_sql.schema.tables import DEFAULT_PREFIX
 from tests import servers
 from tests.backends import BACKENDS, BLOCKING_DRIVERS, Backend
+from tests.faults import clocked, replicas
 from tests.faults.cluster import galera
 
 Starter = Callable[[Mapping[str, str]], contextlib.AbstractContextManager[servers.Server]]
@@ -32,12 +34,18 @@ DURABLE: Mapping[str, Mapping[str, str]] = {
     "redis": {"appendonly": "yes", "appendfsync": "always"},
 }
 """Settings with which what was acknowledged survives a crash of the machine."""
-STARTERS: Mapping[str, Starter] = {
-    "postgresql": servers.postgresql,
-    "mariadb": servers.mariadb,
-    "redis": servers.redis,
-    GALERA: galera,
+ALONE, REPLICATED, CLOCKED = "alone", "replicated", "clocked"
+STARTERS: Mapping[tuple[str, str], Starter] = {
+    ("postgresql", ALONE): servers.postgresql,
+    ("mariadb", ALONE): servers.mariadb,
+    ("redis", ALONE): servers.redis,
+    (GALERA, ALONE): galera,
+    ("postgresql", REPLICATED): replicas.postgresql,
+    ("mariadb", REPLICATED): replicas.mariadb,
+    ("postgresql", CLOCKED): clocked.postgresql,
+    ("mariadb", CLOCKED): clocked.mariadb,
 }
+"""By its kind, and by what a run needs of it."""
 PREFIX = DEFAULT_PREFIX
 _numbers = itertools.count()
 
@@ -75,7 +83,7 @@ class Stage:
             return f"sqlite+{self.backend.driver}:///{self.folder / database}.db"
         theirs = f"//root:{servers.PASSWORD}@"
         url = self.server.url(self.backend.driver, database).replace(theirs, "//app@")
-        return url if port is None else url.replace(f":{self.server.port}/", f":{port}/")
+        return url if port is None else re.sub(r"(?<=@127\.0\.0\.1):\d+", f":{port}", url)
 
     def client(self) -> redis.Redis:
         """Return a client of one's own."""
@@ -102,18 +110,18 @@ class Stages:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._stack = contextlib.ExitStack()
-        self._servers: dict[str, servers.Server] = {}
+        self._servers: dict[tuple[str, str], servers.Server] = {}
 
-    def stage(self, name: str) -> Stage:
-        """Return the stage of one backend.
+    def stage(self, name: str, server: str = ALONE) -> Stage:
+        """Return the stage of one backend, on such a server.
 
         Raises:
-            servers.Missing: its server is not installed.
+            servers.Missing: it is not installed.
         """
         backend = KNOWN[name]
         if backend.server is None:
             return Stage(backend, None, self.folder)
-        kind = name if name == GALERA else backend.server
+        kind = (name if name == GALERA else backend.server), server
         if kind not in self._servers:
             starting = STARTERS[kind](DURABLE[backend.server])
             self._servers[kind] = self._stack.enter_context(starting)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import signal
 import time
 from collections.abc import AsyncIterator, Callable
@@ -15,11 +14,13 @@ import sqlalchemy as sa
 
 from oqron_sql.schema.tables import tables
 from tests import servers
+from tests.faults.clocked import Clocked, set_clock, wrong_clock
+from tests.faults.history import Journal, now
 from tests.faults.run import Run
 from tests.proxy import Cut, Proxy, proxied
 
-CLOCK = "clock"
-LIBRARIES = "usr/lib/*/faketime/libfaketime.so.1", "usr/local/lib/faketime/libfaketime.so.1"
+FARTHEST = 30.0
+"""How many seconds the clock of a server is ahead or behind, in a run of two minutes or more."""
 
 
 # -- the server ------------------------------------------------------------------------------------
@@ -57,25 +58,22 @@ def end_all(admin: sa.Connection, database: str) -> int:
 
 
 async def read_only(run: Run) -> None:
-    """The server lets nobody write for a while, as one that was the primary does."""
+    """The server lets nobody write for a while, those who are there already included."""
     while await run.rest(0.3, 1):
         with run.stage.admin() as admin:
-            allow_writing(admin, run.database, allowed=False)
+            allow_writing(admin, allowed=False)
             run.injected += 1
             try:
                 await run.rest(0.3, 1)
             finally:
-                allow_writing(admin, run.database, allowed=True)
+                allow_writing(admin, allowed=True)
 
 
-def allow_writing(admin: sa.Connection, database: str, *, allowed: bool) -> None:
+def allow_writing(admin: sa.Connection, *, allowed: bool) -> None:
     off = "OFF" if allowed else "ON"
     if admin.dialect.name == "postgresql":
-        admin.exec_driver_sql(
-            f"ALTER DATABASE {database} SET default_transaction_read_only = {off}"
-        )
-        if not allowed:  # those who are there may still write, until they come anew
-            end_all(admin, database)
+        admin.exec_driver_sql(f"ALTER SYSTEM SET default_transaction_read_only = {off}")
+        admin.exec_driver_sql("SELECT pg_reload_conf()")
     else:
         admin.exec_driver_sql(f"SET GLOBAL read_only = {off}")
 
@@ -114,8 +112,9 @@ def by_proxy(meddle: Callable[[Run, Proxy], None]) -> Callable[[Run], Any]:
 
     @contextlib.asynccontextmanager
     async def around(run: Run) -> AsyncIterator[Proxy]:
-        assert run.stage.server
-        async with proxied(run.stage.server.port) as proxy:
+        server = run.stage.server
+        assert server
+        async with proxied(server.entrance) as proxy:
             run.port = proxy.port
             run.proxy = proxy
             meddle(run, proxy)
@@ -193,25 +192,8 @@ async def kill_pooler(run: Run) -> None:
 
 def wrong_clocks(folder: Path) -> dict[str, str]:
     """Return the environment in which processes have the clock of a file in this folder."""
-    for pattern in LIBRARIES:
-        for found in Path(os.environ.get("OQRON_FAKETIME", "/")).glob(pattern):
-            set_clock(folder, 3600)
-            return {
-                "LD_PRELOAD": str(found),
-                "FAKETIME_TIMESTAMP_FILE": str(folder / CLOCK),
-                "FAKETIME_CACHE_DURATION": "1",  # seconds until the file is read again
-                "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-                # It would let waits for the interpreter's lock end at once or late: threads starve.
-                "FAKETIME_FORCE_MONOTONIC_FIX": "0",
-            }
-    raise servers.Missing("libfaketime is not installed")
-
-
-def set_clock(folder: Path, ahead: int) -> None:
-    """Let the clock be so many seconds ahead, or behind."""
-    new = folder / f"{CLOCK}.new"
-    new.write_text(f"{ahead:+d}s\n")
-    new.rename(folder / CLOCK)
+    set_clock(folder, 3600)
+    return {**wrong_clock(folder), "FAKETIME_CACHE_DURATION": "1"}  # second, and it is read again
 
 
 async def clocks(run: Run) -> None:
@@ -222,3 +204,25 @@ async def clocks(run: Run) -> None:
             set_clock(run.stage.folder, run.rng.randint(-3600, 3600))
         elif members := run.alive():
             run.rng.choice(members).send(signal.SIGKILL)
+
+
+async def server_clock(run: Run) -> None:
+    """The clock of the database jumps forth and back, while processes are killed."""
+    server, journal = run.stage.server, Journal(run.folder, "run")
+    assert isinstance(server, Clocked)
+    farthest = min(FARTHEST, max(2.0, run.seconds / 4))
+
+    def step(ahead: float, to: float) -> float:
+        asked = now()
+        server.set_clock(to)
+        journal.write("stepped", by=to - ahead, asked=asked)
+        return to
+
+    ahead = 0.0
+    while await run.rest(0.1, 0.6):
+        run.injected += 1
+        if run.rng.random() < 0.5:
+            ahead = step(ahead, run.rng.uniform(-farthest, farthest))
+        elif members := run.alive():
+            run.rng.choice(members).send(signal.SIGKILL)
+    step(ahead, 0.0)

@@ -94,9 +94,19 @@ def done(job: str = "a", lease: int = 1) -> list[Line]:
 
 
 PERFECT = [*enqueued(), claimed(), *done()]
-RULES = Rules(ordered=True, group_cap=1, max_active=1, rate=(2, timedelta(seconds=5)), keyed=True)
+RULES = Rules(
+    ordered=True, group_cap=1, max_active=1, rate=(2, timedelta(seconds=5)), keyed=True, late=10
+)
 KEYED = [*enqueued(key="k"), *enqueued("b", key="k")]
 TWO = [claimed(group="g"), claimed("b", since=1, group="g")]
+PROMOTED: Line = ("promoted", {})
+PASSING = [of("began")] * 11  # seconds
+
+
+def stepped(by: float) -> Line:
+    return "stepped", {"by": by, "asked": 0.5}
+
+
 BAD: dict[str, list[list[Line]]] = {
     "lost": [
         [*enqueued()],
@@ -119,10 +129,17 @@ BAD: dict[str, list[list[Line]]] = {
         [claimed(), claimed(lease=2, since=9)],
         [claimed(), of("extended", until=20), claimed(lease=2, since=15)],
         [claimed(valid=5), claimed(lease=2, since=10)],  # by the clock that all share
+        [claimed(valid=5), stepped(2), claimed(lease=2, since=10)],  # by as much as that
+        [claimed(), stepped(-2), claimed(lease=2, since=7)],
+        [stepped(-2), claimed(), claimed(lease=2, since=9)],  # before, it is all the same
         [
             *(claimed(), of("finishing", state="completed"), of("finished", state=None)),
             claimed(lease=2, since=9),
         ],
+    ],
+    "late": [
+        [claimed(valid=5), *PASSING, *PASSING, claimed(lease=2, since=20)],
+        [claimed(valid=5), stepped(-5), *PASSING, *PASSING, claimed(lease=2, since=20)],
     ],
     "stale": [
         [
@@ -143,6 +160,11 @@ BAD: dict[str, list[list[Line]]] = {
         [slot(2), series(1)],
         [slot(1), slot(2), series(2, limit=1)],
     ],
+    "idle": [
+        [claimed(), PROMOTED, *PASSING, claimed("b"), *enqueued("c")],
+        [claimed(), PROMOTED, *PASSING, PROMOTED, claimed("b"), *enqueued("c")],
+        [claimed(), PROMOTED, *PASSING, *enqueued("c")],
+    ],
 }
 GOOD: dict[str, list[list[Line]]] = {
     "lost": [
@@ -151,12 +173,18 @@ GOOD: dict[str, list[list[Line]]] = {
     ],
     "shared": [
         [claimed(), claimed(lease=2, since=10)],
+        [claimed(valid=5), stepped(3), claimed(lease=2, since=10)],
+        [claimed(), stepped(-1), claimed(lease=2, since=9)],
         [claimed(), of("finishing", state="waiting"), claimed(lease=2, since=1)],  # no reply
         [claimed(), claimed(lease=3, since=20)],  # whoever had the second did not live to tell
         [  # the first reply was lost, and the second time it was given out already
             *(claimed(), of("finishing", state="delayed"), of("finished", state=None)),
             claimed(lease=2, since=1),
         ],
+    ],
+    "late": [
+        [claimed(valid=5), *PASSING, claimed(lease=2, since=20)],
+        [claimed(valid=5), stepped(-9), *PASSING, *PASSING, claimed(lease=2, since=20)],
     ],
     "stale": [
         [
@@ -172,6 +200,12 @@ GOOD: dict[str, list[list[Line]]] = {
     "exceeded": [[TWO[0], of("finishing", state="completed"), TWO[1]]],
     "hurried": [[claimed(), claimed("b", since=1), claimed("c", since=5)]],
     "slots": [[fired(1), slot(1), slot(2), series(2, limit=2)], [series(0)]],
+    "idle": [
+        [claimed(), PROMOTED, *PASSING[:9], claimed("b"), *enqueued("c")],
+        [claimed(), PROMOTED, claimed("b"), *PASSING, *enqueued("c")],
+        [*enqueued(), claimed(), PROMOTED, *PASSING],  # there was nothing left
+        [PROMOTED, *PASSING, claimed(), *enqueued("c")],  # it came later
+    ],
     "invented": [[("putting", {"key": "s"}), slot(1)]],
 }
 

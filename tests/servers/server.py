@@ -52,6 +52,10 @@ class Server(ABC):
             f"{scheme}://{self.user}:{PASSWORD}@127.0.0.1:{self.port}/{database or self.database}"
         )
 
+    def entrance(self) -> int:
+        """Return the port that a new connection goes to."""
+        return self.port
+
     def start(self) -> None:
         """Start the server on its data and wait until it answers."""
         deadline = time.monotonic() + START_TIMEOUT
