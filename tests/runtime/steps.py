@@ -64,6 +64,16 @@ async def in_state(store: AsyncStore, job_id: str, state: JobState, queue: str =
     return job
 
 
+async def until_counted(store: AsyncStore, completed: int) -> None:
+    """Wait until so many are completed and none waits."""
+
+    async def counted() -> bool:
+        counts = await store.get_job_counts(QUEUE)
+        return counts[JobState.COMPLETED] == completed and not counts[JobState.WAITING]
+
+    await until(counted)
+
+
 class Gate:
     """A handler that waits until it is let go, and says who is in it."""
 

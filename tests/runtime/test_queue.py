@@ -1,31 +1,14 @@
-"""The queue, awaited and blocking: both are held to the same tests."""
+"""The queue: what it saves and refuses, and what it does with the jobs it has."""
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
-from sqlalchemy.orm import Session
 
-from oqron_sql import (
-    AsyncMemoryStore,
-    AsyncSQLStore,
-    AsyncStore,
-    BlockingQueue,
-    Complete,
-    Fail,
-    JobOptions,
-    JobState,
-    MemoryStore,
-    Queue,
-    SQLStore,
-)
+from oqron_sql import AsyncMemoryStore, AsyncStore, Complete, Fail, JobOptions, JobState, Queue
 from oqron_sql.contract import (
     Backoff,
     Deduplication,
@@ -35,15 +18,8 @@ from oqron_sql.contract import (
     StoreEvent,
     hash_payload,
 )
-from oqron_sql.errors import (
-    ConfigurationError,
-    GroupFull,
-    InvalidInput,
-    InvalidJobState,
-    InvalidName,
-    QueueActive,
-)
-from oqron_sql.runtime import BlockingFlowProducer, FlowJob, FlowProducer
+from oqron_sql.errors import GroupFull, InvalidInput, InvalidJobState, InvalidName, QueueActive
+from oqron_sql.runtime import FlowJob, FlowProducer
 from oqron_sql.testing import StoreHarness
 from oqron_sql.testing.steps import PAYLOAD
 from tests.runtime.faults import Faulty
@@ -255,99 +231,3 @@ async def test_what_cannot_be_told_is_done_all_the_same(
     await queue.add("job", PAYLOAD)
     await queue.drain()
     assert "could not tell of job:waiting" in caplog.text
-
-
-@contextmanager
-def shop(tmp_path: Any) -> Iterator[tuple[SQLStore, sa.Engine]]:
-    engine = sa.create_engine(f"sqlite:///{tmp_path}/shop.db")
-    with SQLStore(engine) as store:
-        yield store, engine
-    engine.dispose()
-
-
-def test_a_job_joins_the_transaction_of_its_host(tmp_path: Any) -> None:
-    """It is there, and told of, when the host commits; after a rollback it never was."""
-    told: list[str | None] = []
-    with shop(tmp_path) as (store, engine):
-        queue, flows = BlockingQueue(QUEUE, store), BlockingFlowProducer(store)
-        store.subscribe(QUEUE, lambda event: told.append(event.job_id))
-        for commits in (False, True):
-            with Session(engine) as session:
-                ids = [queue.add("job", PAYLOAD, session=session).id]
-                ids += [each.id for each in queue.add_bulk([("job", 1)], session=session)]
-                ids.append(queue.schedule(HOUR, "job", session=session).id)
-                children = [FlowJob(QUEUE, "child")]
-                tree = flows.add(FlowJob(QUEUE, "root", children=children), session=session)
-                ids += [tree.children[0].job.id, tree.job.id]
-                assert told == []
-                (session.commit if commits else session.rollback)()
-            assert told == (ids if commits else [])
-            assert queue.counts()[WAITING] == (3 if commits else 0)
-
-
-async def test_an_awaited_session_is_joined_too(tmp_path: Any) -> None:
-    engine = create_async_engine(f"sqlite+aiosqlite:///{tmp_path}/shop.db")
-    told: list[str | None] = []
-    async with AsyncSQLStore(engine) as store:
-        queue, flows = Queue(QUEUE, store), FlowProducer(store)
-        store.subscribe(QUEUE, lambda event: told.append(event.job_id))
-        async with AsyncSession(engine) as session:
-            job = await queue.add("job", PAYLOAD, session=session)
-            flow = await flows.add(FlowJob(QUEUE, "root"), session=session)
-            assert told == []
-            await session.commit()
-        assert told == [job.id, flow.job.id]
-        assert (await queue.counts())[WAITING] == 2
-    await engine.dispose()
-
-
-def test_memory_has_no_transactions_to_join() -> None:
-    queue = BlockingQueue(QUEUE, MemoryStore())
-    with pytest.raises(ConfigurationError, match="a MemoryStore cannot join a transaction"):
-        queue.add("job", PAYLOAD, session=object())
-
-
-def test_the_blocking_queue_does_all_that_the_awaited_one_does() -> None:
-    store = MemoryStore()
-    queue = BlockingQueue(QUEUE, store, JobOptions(attempts=2))
-    told: list[EventType] = []
-    store.subscribe(QUEUE, lambda event: told.append(event.type))
-    first, *_ = queue.add_bulk([("job", n) for n in range(3)])
-    late, now = queue.schedule("in 1 hour", "job"), queue.now("job", delay=HOUR)
-    assert [queue.promote(late.id), queue.promote()] == [1, 0]
-    assert (repr(queue), repr(now)) == ("<BlockingQueue 'mail'>", f"<job {now.id!r} of 'mail'>")
-    found = queue.get(first.id)
-    assert found is not None
-    assert found.opts.attempts == 2
-    assert now.get() is not None
-    assert now.cancel() is True
-    assert queue.cancel("unknown") is False
-    assert [job.data for job in queue.list(WAITING)] == [0, 1, 2, None]
-    assert queue.retry(now.id) == 1
-    assert queue.retry(state=FAILED) == 0
-    queue.remove(now.id)
-    queue.pause()
-    assert queue.paused() == ["__all__"]
-    queue.resume()
-    assert queue.clean(WAITING, HOUR) == 0
-    (active,) = store.fetch_jobs(QUEUE, "worker", HOUR, 1)
-    store.finish_jobs(QUEUE, [Complete(active, "done")])
-    assert first.result(1) == "done"
-    assert [job.state for job in queue.observe(first.id)] == [JobState.COMPLETED]
-    assert [job.state for job in first.observe()] == [JobState.COMPLETED]
-    queue.drain()
-    assert queue.counts()[JobState.COMPLETED] == 1
-    queue.obliterate()
-    assert store.list_queues() == []
-    assert told[:3] == [EventType.JOB_WAITING] * 3
-
-
-def test_the_two_queues_have_the_same_methods() -> None:
-    def methods(kind: type) -> dict[str, list[str]]:
-        return {
-            name: list(inspect.signature(method).parameters)
-            for name, method in vars(kind).items()
-            if callable(method) and not name.startswith("_")
-        }
-
-    assert methods(Queue) == methods(BlockingQueue)

@@ -7,23 +7,10 @@ from typing import Any
 
 import pytest
 
-from oqron_sql.contract import (
-    AsyncStore,
-    Deduplication,
-    Group,
-    Job,
-    JobState,
-)
+from oqron_sql.contract import AsyncStore, Deduplication, Group, Job, JobState
 from oqron_sql.errors import GroupFull
 from oqron_sql.testing.harness import StoreHarness
-from oqron_sql.testing.steps import (
-    MINUTE,
-    QUEUE,
-    callers,
-    job,
-    save,
-    take,
-)
+from oqron_sql.testing.steps import MINUTE, QUEUE, callers, job, save, take
 
 
 def small(name: str = "job", **options: Any) -> Job:

@@ -6,14 +6,7 @@ from collections import Counter
 
 import pytest
 
-from oqron_sql.contract import (
-    AsyncStore,
-    Complete,
-    FetchOptions,
-    Group,
-    Job,
-    JobState,
-)
+from oqron_sql.contract import AsyncStore, Complete, FetchOptions, Group, Job, JobState
 from oqron_sql.testing.steps import (
     MINUTE,
     QUEUE,

@@ -6,13 +6,7 @@ from datetime import datetime
 
 import pytest
 
-from oqron_sql.contract import (
-    AsyncStore,
-    Job,
-    JobState,
-    RateLimit,
-    StoreEvent,
-)
+from oqron_sql.contract import AsyncStore, Job, JobState, RateLimit, StoreEvent
 from oqron_sql.contract.model import Granularity
 from oqron_sql.errors import QueueActive
 from oqron_sql.testing.harness import StoreHarness, requires

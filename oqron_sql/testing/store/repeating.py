@@ -6,24 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from oqron_sql.contract import (
-    AsyncStore,
-    Complete,
-    Fail,
-    Job,
-    JobState,
-    Outcome,
-    Retry,
-)
-from oqron_sql.testing.steps import (
-    QUEUE,
-    SECOND,
-    contents,
-    finish,
-    leased,
-    read,
-    take,
-)
+from oqron_sql.contract import AsyncStore, Complete, Fail, Job, JobState, Outcome, Retry
+from oqron_sql.testing.steps import QUEUE, SECOND, contents, finish, leased, read, take
 
 
 @pytest.mark.parametrize("kind", ["complete", "fail", "retry", "retry-later"])

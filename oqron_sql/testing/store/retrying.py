@@ -4,12 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from oqron_sql.contract import (
-    AsyncStore,
-    Fail,
-    JobState,
-    Retry,
-)
+from oqron_sql.contract import AsyncStore, Fail, JobState, Retry
 from oqron_sql.errors import InvalidInput
 from oqron_sql.testing.harness import StoreHarness, requires
 from oqron_sql.testing.steps import (

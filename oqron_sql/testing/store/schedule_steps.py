@@ -5,18 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from oqron_sql.contract import (
-    AsyncStore,
-    Fired,
-    Job,
-    JobState,
-    Repeat,
-    Schedule,
-)
-from oqron_sql.testing.steps import (
-    HOUR,
-    QUEUE,
-)
+from oqron_sql.contract import AsyncStore, Fired, Job, JobState, Repeat, Schedule
+from oqron_sql.testing.steps import HOUR, QUEUE
 
 
 def schedule(key: str = "key", queue: str = QUEUE, **members: Any) -> Schedule:

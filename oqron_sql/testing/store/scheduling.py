@@ -7,24 +7,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from oqron_sql.contract import (
-    AsyncStore,
-    Backoff,
-    Deduplication,
-    Group,
-    JobOptions,
-    Repeat,
-)
+from oqron_sql.contract import AsyncStore, Backoff, Deduplication, Group, JobOptions, Repeat
 from oqron_sql.errors import InvalidInput, PayloadTooLarge
 from oqron_sql.testing.harness import StoreHarness, requires
-from oqron_sql.testing.steps import (
-    HOUR,
-    PAST,
-    QUEUE,
-    SECOND,
-    callers,
-    together,
-)
+from oqron_sql.testing.steps import HOUR, PAST, QUEUE, SECOND, callers, together
 from oqron_sql.testing.store.schedule_steps import fired, put, schedule, slots_of, stored, waiting
 
 SOME_DAY = datetime(2999, 12, 31, 23, 59, 59, 500_000, tzinfo=UTC)
