@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from oqron_sql import AsyncSQLStore, AsyncStore, JobState, Queue
+from oqron_sql import AsyncSQLStore, AsyncStore, JobState, Queue, Worker
 from oqron_sql.errors import JobFailed
 from oqron_sql.runtime import Scheduler, watching
 from oqron_sql.testing import StoreHarness
@@ -91,15 +91,24 @@ async def listening(store: AsyncStore) -> None:
         await until(lambda: listener.listening)
 
 
+@asynccontextmanager
+async def apart(
+    store: AsyncStore, harness: StoreHarness
+) -> AsyncIterator[tuple[Elsewhere, Worker]]:
+    """Let a worker wait here that hears what another process does."""
+    worker = worker_of(store, poll=NEVER)
+    worker.handler("job")(lambda context: "done")
+    async with elsewhere(harness) as other, working(worker):
+        await listening(store)
+        yield other, worker
+
+
 async def test_a_worker_is_woken_by_whatever_another_process_does(
     store: AsyncStore, harness: StoreHarness, family: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     skip_unless_hints_come(family)
-    looks = Looks(store, monkeypatch)
-    queue, worker = queue_of(store), worker_of(store, poll=NEVER)
-    worker.handler("job")(lambda context: "done")
-    async with elsewhere(harness) as other, working(worker):
-        await listening(store)
+    queue, looks = queue_of(store), Looks(store, monkeypatch)
+    async with apart(store, harness) as (other, _):
         assert await queue.handle(await other.do("add", "job")).result(10) == "done"
         soon = queue.handle(await other.do("schedule", 0.2))
         assert await soon.result(10) == "done"
@@ -121,11 +130,8 @@ async def test_who_fires_is_woken_by_what_another_process_puts(
     store: AsyncStore, harness: StoreHarness, family: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     skip_unless_hints_come(family)
-    looks = Looks(store, monkeypatch)
-    queue, worker = queue_of(store), worker_of(store, poll=NEVER)
-    worker.handler("job")(lambda context: "done")
-    async with elsewhere(harness) as other, working(worker):
-        await listening(store)
+    queue, looks = queue_of(store), Looks(store, monkeypatch)
+    async with apart(store, harness) as (other, worker):
         await looks.rest()
         await other.do("cron", "job")
         await until(lambda: fired(queue, "job"))

@@ -105,22 +105,22 @@ LOOKUPS: dict[str, Callable[[AsyncStore, str], Coroutine[Any, Any, object]]] = {
 }
 
 
-async def test_what_is_no_count_or_span_is_refused(store: AsyncStore) -> None:
+async def each_is_refused(store: AsyncStore, calls: dict[str, Call]) -> None:
+    """Nothing that is called is done, and nothing is changed by the attempt."""
     await leased(store, job_id=HELD)
     before = await contents(store)
-    for name, call in COUNTS_AND_SPANS.items():
+    for name, call in calls.items():
         with pytest.raises(InvalidInput):
             print(f"{name}: {await call(store)}")  # noqa: T201  # shown if it is not refused
     assert await contents(store) == before
+
+
+async def test_what_is_no_count_or_span_is_refused(store: AsyncStore) -> None:
+    await each_is_refused(store, COUNTS_AND_SPANS)
 
 
 async def test_what_is_no_state_is_refused(store: AsyncStore) -> None:
-    await leased(store, job_id=HELD)
-    before = await contents(store)
-    for name, call in STATES.items():
-        with pytest.raises(InvalidInput):
-            print(f"{name}: {await call(store)}")  # noqa: T201  # shown if it is not refused
-    assert await contents(store) == before
+    await each_is_refused(store, STATES)
 
 
 async def test_what_no_member_can_be_is_refused(store: AsyncStore) -> None:
