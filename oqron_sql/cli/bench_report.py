@@ -15,8 +15,6 @@ from oqron_sql.bench.model import QUESTIONS, Question, Result
 from oqron_sql.bench.plot import show
 from oqron_sql.cli.printing import printable, say, table
 
-IRRELEVANT = ("taskiq", "taskiq-redis", "redis")
-
 
 def print_result(console: Console, result: Result) -> None:
     """Print the medians, those that are the best of a line in bold."""

@@ -50,11 +50,6 @@ def to_ms(span: timedelta) -> int:
     return span // timedelta(milliseconds=1)
 
 
-def from_ms(count: int) -> timedelta:
-    """Return a span of `count` milliseconds."""
-    return timedelta(milliseconds=count)
-
-
 def time_until(instant: datetime | None, now: datetime) -> timedelta | None:
     """Return how long it is until `instant`, zero once it is over; None for None."""
     return None if instant is None else max(instant - now, timedelta(0))
