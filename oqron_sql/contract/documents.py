@@ -1,4 +1,4 @@
-"""What documents mean to a storage: equality, conditions, order, record time and changes.
+"""What documents mean to a storage: conditions, order, record time and changes.
 
 Pure functions of documents as the codec reads them. A backend may let its database answer
 instead, as long as the answer is the one given here.
@@ -9,14 +9,14 @@ from __future__ import annotations
 import dataclasses
 import math
 import operator
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeGuard, TypeVar, get_args
+from typing import Any, TypeVar, get_args
 
 from oqron_sql.contract import codec
 from oqron_sql.contract.adapters import Comparison, Document, Filter, OrderBy, Where
 from oqron_sql.contract.checks import check_count, check_list, check_name, check_names
+from oqron_sql.contract.comparing import EPOCH, compare, epoch_ms, equal, instant_of, is_number
 from oqron_sql.errors import InvalidInput
 from oqron_sql.hiding import hiding
 
@@ -32,10 +32,6 @@ if set(COMPARISONS) != set(get_args(Comparison)):
 DIRECTIONS = ("asc", "desc")
 TYPES = ("number", "date", "string", None)
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_INSTANT = re.compile(
-    r"\d{4}-\d\d-\d\d[T ]([01]\d|2[0-3]):\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:\d\d)", re.ASCII
-)
 
 R = TypeVar("R")
 
@@ -178,44 +174,6 @@ def check_fields(name: str, fields: Mapping[str, Any]) -> dict[str, Any]:
     return {field: _as_read(value) for field, value in fields.items()}
 
 
-def equal(left: Any, right: Any) -> bool:
-    """Whether two values are the same, deeply and with their types: 1 is 1.0, not "1" or True."""
-    if _is_number(left) and _is_number(right):
-        return bool(left == right)
-    if type(left) is not type(right):
-        return False
-    if isinstance(left, dict):
-        return left.keys() == right.keys() and all(equal(left[key], right[key]) for key in left)
-    if isinstance(left, list):
-        return len(left) == len(right) and all(map(equal, left, right))
-    return bool(left == right)
-
-
-def compare(left: Any, right: Any) -> int | None:
-    """Return a negative number, zero or a positive one; None if the two cannot be compared."""
-    if isinstance(left, datetime) or isinstance(right, datetime):
-        left, right = epoch_ms(left), epoch_ms(right)
-        if left is None or right is None:
-            return None
-    elif not (_is_number(left) and _is_number(right)) and not (
-        type(left) is type(right) and isinstance(left, str | bool)
-    ):
-        return None
-    return int(left > right) - int(left < right)
-
-
-def epoch_ms(value: Any) -> float | None:
-    """Return the instant that a value of a document means, in epoch milliseconds, or None.
-
-    Instants are datetimes, numbers, and ISO 8601 texts with a time zone, such as
-    "2024-02-29T23:59:58.123Z".
-    """
-    if _is_number(value):
-        return value
-    instant = _instant(value)
-    return None if instant is None else (instant - _EPOCH) // timedelta(microseconds=1) / 1000
-
-
 def record_time(document: Document) -> datetime | None:
     """Return the record time that the document states, in UTC; None if it states none.
 
@@ -224,12 +182,12 @@ def record_time(document: Document) -> datetime | None:
     if isinstance(document, dict):
         for field in ("createdAt", "expiresAt"):
             value = document.get(field)
-            instant = _instant(value)
+            instant = instant_of(value)
             try:
                 if instant is not None:
                     return instant.astimezone(UTC)
-                if _is_number(value):
-                    return _EPOCH + timedelta(milliseconds=value)
+                if is_number(value):
+                    return EPOCH + timedelta(milliseconds=value)
             except OverflowError:
                 continue
     return None
@@ -241,12 +199,12 @@ def increment(document: Document, field: str, by: float) -> tuple[dict[str, Any]
     Raises:
         InvalidInput: the field holds no number, the document no fields, or the sum is none.
     """
-    if not _is_number(by) or (isinstance(by, float) and not math.isfinite(by)):
+    if not is_number(by) or (isinstance(by, float) and not math.isfinite(by)):
         raise InvalidInput("by", by, "must be a finite number")
     if not isinstance(document, dict):
         raise InvalidInput("field", check_field(field), "the document has no fields")
     held = document.get(field, 0)
-    if not _is_number(held):
+    if not is_number(held):
         raise InvalidInput("field", field, "holds no number")
     if isinstance(held, int) and isinstance(by, float) and by.is_integer():
         by = int(by)
@@ -288,7 +246,7 @@ def _sort_key(document: Document, order_by: OrderBy) -> Any:
     value = document.get(order_by.field) if isinstance(document, dict) else None
     match order_by.type:
         case "number":
-            return value if _is_number(value) else None
+            return value if is_number(value) else None
         case "string":
             return value if isinstance(value, str) else None
         case "date":
@@ -297,19 +255,6 @@ def _sort_key(document: Document, order_by: OrderBy) -> Any:
         return 1, value
     ms = epoch_ms(value)
     return None if ms is None else (0, ms)
-
-
-def _instant(value: Any) -> datetime | None:
-    if isinstance(value, str) and _INSTANT.fullmatch(value):
-        try:
-            return datetime.fromisoformat(value)
-        except ValueError:  # there is no such day
-            return None
-    return value if isinstance(value, datetime) else None
-
-
-def _is_number(value: Any) -> TypeGuard[int | float]:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _as_read(value: Any) -> Any:

@@ -30,7 +30,8 @@ from sqlalchemy import (
 
 from oqron_sql.contract.adapters import Document
 from oqron_sql.contract.checks import check_name
-from oqron_sql.contract.documents import Query, epoch_ms
+from oqron_sql.contract.comparing import epoch_ms
+from oqron_sql.contract.documents import Query
 from oqron_sql.errors import InvalidInput
 from oqron_sql.hiding import hiding
 from oqron_sql.queries.tx import Tx
