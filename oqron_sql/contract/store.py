@@ -155,7 +155,12 @@ class Leasing(Protocol):
         """
 
     def extend_locks(self, queue: str, jobs: Sequence[Job], duration: timedelta) -> list[Extension]:
-        """Extend many leases in one statement; says of each whether it was lost or cancelled."""
+        """Let many leases end at now + `duration`, in one statement, and none sooner than it would.
+
+        So a call that the caller gave up, and that is carried out late, cannot cut short what a
+        later one was told. Says of each lease whether it was lost, and of its job whether it was
+        cancelled.
+        """
 
     def check_locks(self, queue: str, jobs: Sequence[Job]) -> list[Extension]:
         """Say of many leases what `extend_locks` would, in one statement that writes nothing."""

@@ -112,7 +112,7 @@ def _choose(queue: QueueData, n: int, opts: FetchOptions) -> Iterator[Record]:
 def _extend(op: Operation, queue: str, job: Job, until: datetime) -> Extension:
     record = find_leased(op, queue, job)
     if record is not None and is_held(record, job.lease):
-        record.job.lock_until = until
+        record.job.lock_until = max(until, record.job.lock_until or until)
     return _state_of(op, queue, job)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import BigInteger, Select, Update, null, select, type_coerce, update
+from sqlalchemy import BigInteger, Select, Update, case, null, select, type_coerce, update
 
 from oqron_sql.contract.checks import (
     check_count,
@@ -98,6 +98,10 @@ def _looked_up(tx: Tx, jobs: Sequence[Job]) -> list[Extension]:
 @functools.lru_cache(maxsize=64)
 def _extending(tables: Tables, dialect: Dialect, size: int) -> Update:
     jobs, batch = tables.jobs, dialect.batch(LEASE, size)
+    until = type_coerce(dialect.later(dialect.span("lock")), INSTANT)
+    # The statement may have waited for the row of another job, while a later call for this one was
+    # answered: what that was told must stay true.
+    longer = case((jobs.c.lock_until > until, jobs.c.lock_until), else_=until)
     return (
         update(jobs)
         .where(
@@ -105,7 +109,7 @@ def _extending(tables: Tables, dialect: Dialect, size: int) -> Update:
             jobs.c.lease == batch.c.lease,
             jobs.c.locked_by.is_not(None),
         )
-        .values(lock_until=type_coerce(dialect.later(dialect.span("lock")), INSTANT))
+        .values(lock_until=longer)
     )
 
 

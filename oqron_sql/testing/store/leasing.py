@@ -221,6 +221,14 @@ async def test_many_locks_are_extended_at_once(store: AsyncStore) -> None:
     assert await store.extend_locks(QUEUE, [], HOUR) == []
 
 
+async def test_extending_many_cuts_none_short(store: AsyncStore) -> None:
+    """A call that was given up may be carried out after a later one was answered."""
+    made = await leased(store)
+    (told,) = await store.extend_locks(QUEUE, [made], HOUR)
+    (again,) = await store.extend_locks(QUEUE, [made], MINUTE)
+    assert again.lock_until == told.lock_until == (await read(store, made)).lock_until
+
+
 async def test_a_lost_lease_is_not_extended_with_the_others(store: AsyncStore) -> None:
     await save_new(store, "lost", "gone", "held", "again")
     lost, gone, held, again = await store.fetch_jobs(QUEUE, WORKER, MINUTE, 4)
