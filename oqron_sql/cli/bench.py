@@ -40,9 +40,19 @@ def bench(
         ),
     ] = None,
     jobs: Annotated[
-        int, typer.Option(min=100, max=10**6, help="How many jobs; some parts are shares of that.")
-    ] = 5000,
-    rounds: Annotated[int, typer.Option(min=1, max=100, help="How often all is measured.")] = 3,
+        int | None,
+        typer.Option(
+            min=100,
+            max=10**6,
+            help="How many jobs; some parts are shares of that. Default: 5000, 2000 with --peers.",
+        ),
+    ] = None,
+    rounds: Annotated[
+        int | None,
+        typer.Option(
+            min=1, max=100, help="How often all is measured. Default: 3, once with --peers."
+        ),
+    ] = None,
     peers: Annotated[
         bool, typer.Option("--peers", help="Measure pgqueuer, procrastinate and huey as well.")
     ] = False,
@@ -61,7 +71,10 @@ def bench(
         plot.check_path(plot_file)
     with _databases(url or []) as addresses:
         contestants = _contestants(addresses, peers=peers)
-        result = Result(contestants, Work(jobs, rounds))
+        result = Result(contestants, Work.of(jobs, rounds, peers=peers))
+        lasts = result.work.lasts(contestants)
+        span = f"{lasts / 60:.0f} minutes" if lasts >= 90 else f"{lasts / 10:.0f}0 seconds"
+        say(new_console(stderr=True), f"On two cores this takes about {span}.")
         status = asyncio.run(_bench(result))
     if not any(result.figures.values()):
         raise typer.Exit(status)

@@ -21,6 +21,7 @@ from oqron_sql.async_store import AsyncSQLStore
 from oqron_sql.cli.messages import refuse_private_memory
 from oqron_sql.cli.printing import printable
 from oqron_sql.contract import AsyncStore
+from oqron_sql.contract.checks import check_duration
 from oqron_sql.contract.durations import parse_duration
 from oqron_sql.engines import DEFAULT_URL, read_url
 from oqron_sql.errors import ConfigurationError, InvalidInput, OqronError, SchemaOutOfDate
@@ -153,11 +154,11 @@ async def refuse_unknown(store: AsyncStore, queue: str, database: Database) -> N
         raise NoSuchQueue(f"queue {queue!r} has no jobs; {hint}")
 
 
-def read_span(option: str, text: str) -> timedelta:
+def read_span(option: str, text: str, *, positive: bool = False) -> timedelta:
     """Return the span of time that was given to an option.
 
     Raises:
-        InvalidInput: it is none, or longer than a century.
+        InvalidInput: it is none, or longer than a century, or zero where it has to be `positive`.
     """
     try:
         span = parse_duration(text)
@@ -167,7 +168,7 @@ def read_span(option: str, text: str) -> timedelta:
         span = timedelta.max
     if span > LONGEST:
         raise InvalidInput(option, text, "must not be longer than a century")
-    return span
+    return check_duration(option, span, positive=positive)
 
 
 def confirm(question: str, *, yes: bool) -> None:

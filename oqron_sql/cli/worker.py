@@ -40,6 +40,10 @@ def worker(
     prefetch: Annotated[
         int | None, typer.Option(min=0, max=MOST, help="How many jobs are leased ahead at most.")
     ] = None,
+    lease: Annotated[
+        str | None,
+        typer.Option(metavar="SPAN", help="How long a job waits whose worker was killed, at most."),
+    ] = None,
     grace: Annotated[
         str | None,
         typer.Option(metavar="SPAN", help="How long handlers have to end, once told to stop."),
@@ -61,8 +65,14 @@ def worker(
     dies is replaced. Exit status: 0 after an orderly end, 1 if the code or a process failed, 2 for
     wrong usage or a database that does not answer at the start.
     """
-    if grace is not None:
-        read_span("--grace", grace)
+    changes = Changes(
+        database=Database(url, prefix, schema),
+        queue=queue,
+        concurrency=concurrency,
+        prefetch=prefetch,
+        lease=None if lease is None else read_span("--lease", lease, positive=True),
+        grace=None if grace is None else read_span("--grace", grace),
+    )
     begin_logging = partial(worker_logs.begin, log_level, as_json=as_json)
     lifeline = Lifeline.find()
     if processes > 1 and lifeline is None:
@@ -70,13 +80,6 @@ def worker(
             raise typer.BadParameter("several processes need a system with signals; start each one")
         begin_logging()
         raise typer.Exit(asyncio.run(Supervisor(processes).run()))
-    changes = Changes(
-        database=Database(url, prefix, schema),
-        queue=queue,
-        concurrency=concurrency,
-        prefetch=prefetch,
-        grace=grace,
-    )
     try:
         worker_process.run(target, changes, begin_logging, lifeline)
     except CodeFailed as failed:

@@ -9,6 +9,7 @@ import inspect
 import os
 import sys
 from contextlib import AsyncExitStack
+from datetime import timedelta
 from types import ModuleType, TracebackType
 from typing import Any
 
@@ -33,7 +34,8 @@ class Changes:
     queue: str | None = None
     concurrency: int | None = None
     prefetch: int | None = None
-    grace: str | None = None
+    lease: timedelta | None = None
+    grace: timedelta | None = None
 
 
 def find(target: str) -> object:
@@ -113,7 +115,12 @@ def equip(made: Worker | Handlers, target: str, changes: Changes) -> Worker:
             )
     if not worker.handlers.names:
         raise ConfigurationError(f"{target} has no handlers, so every job would fail")
-    worker.adjust(concurrency=changes.concurrency, prefetch=changes.prefetch, grace=changes.grace)
+    worker.adjust(
+        concurrency=changes.concurrency,
+        prefetch=changes.prefetch,
+        lease=changes.lease,
+        grace=changes.grace,
+    )
     return worker
 
 

@@ -105,6 +105,7 @@ class Worker:
         *,
         concurrency: int | None = None,
         prefetch: int | None = None,
+        lease: Span | None = None,
         grace: Span | None = None,
     ) -> None:
         """Let it work otherwise than it was made to, before it starts; None changes nothing.
@@ -120,6 +121,9 @@ class Worker:
         if prefetch is not None:
             check_count("prefetch", prefetch)
             self._plan = dataclasses.replace(self._plan, prefetch=prefetch)
+        if lease is not None:
+            span = check_duration("lease", after(lease), positive=True)
+            self._plan = dataclasses.replace(self._plan, lease=span)
         if grace is not None:
             self._grace = after(grace).total_seconds()
 

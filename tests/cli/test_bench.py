@@ -60,6 +60,15 @@ def test_every_question_is_answered_and_nothing_is_left(run_here: RunHere, tmp_p
     assert Xml.parse(picture).getroot().tag == f"{SVG}svg"
 
 
+def test_beside_peers_less_is_done_by_default() -> None:
+    ours, peer = Contestant("ours", "ours", ""), Contestant("huey", "huey", "", peer=True)
+    assert Work.of(None, None, peers=False) == Work(jobs=5000, rounds=3)
+    work = Work.of(None, None, peers=True)
+    assert work.lasts([ours, peer, peer]) <= 150
+    assert Work.of(300, 4, peers=True) == Work(jobs=300, rounds=4)
+    assert work.lasts([ours]) < work.lasts([peer]) < Work(5000, 3).lasts([peer])
+
+
 def test_ctrl_c_drops_the_tables_and_leaves_others(start: Start, sqlite_operator: Operator) -> None:
     sqlite_operator.fill()
     before = tables(sqlite_operator)
@@ -67,7 +76,9 @@ def test_ctrl_c_drops_the_tables_and_leaves_others(start: Start, sqlite_operator
     command.wait_until(lambda: tables(sqlite_operator) != before)
     command.process.send_signal(signal.SIGINT)
     assert command.wait() == 130, command.said
-    assert command.said == "Interrupted; the tables are dropped.\n"
+    first, second = command.said.splitlines()
+    assert first.startswith("On two cores this takes about")
+    assert second == "Interrupted; the tables are dropped."
     assert tables(sqlite_operator) == before
 
 

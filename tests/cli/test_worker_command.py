@@ -7,6 +7,7 @@ import re
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,8 @@ def wait_to_work(command: Command) -> Command:
         (f"{WORKERS}:worker --queue other", "runs the jobs of 'mail'"),
         (f"{WORKERS}:worker --prefix other_", "--prefix and --schema go together with --url"),
         (f"{WORKERS}:worker --grace long", "--grace: must read like"),
+        (f"{WORKERS}:worker --lease long", "--lease: must read like"),
+        (f"{WORKERS}:worker --lease 0s --processes 2", "--lease: must be positive"),
         (f"{WORKERS}:worker --concurrency 0", "'--concurrency'"),
         (f"{WORKERS}:worker --url nonsense", "not a database URL"),
         (f"{WORKERS}:worker --url sqlite://", "memory of one process"),
@@ -132,6 +135,22 @@ def test_the_first_start_tells_nothing_of_alembic(start: Start, tmp_path: Path, 
     wait_to_work(command).process.send_signal(signal.SIGTERM)
     assert command.wait() == 0, command.said
     assert all("<Worker " in line for line in command.said.splitlines()), command.said
+
+
+def test_the_lease_of_a_killed_worker_is_as_long_as_it_was_told(start: Start, url: str) -> None:
+    with queue_at(url) as queue:
+        command = wait_to_work(
+            start("worker", f"{WORKERS}:make", "--url", url, "--lease", "1500 ms")
+        )
+        job = queue.add("welcome", 60.0)
+        until(lambda: queue.counts()[JobState.ACTIVE], command)
+        command.process.kill()
+        command.process.wait()
+        leased = queue.get(job.id)
+        assert leased is not None
+        assert leased.lock_until is not None
+        assert leased.processed_at is not None
+        assert leased.lock_until - leased.processed_at < timedelta(seconds=30)
 
 
 def test_a_second_signal_hurries_and_json_is_for_programs(start: Start, url: str) -> None:
