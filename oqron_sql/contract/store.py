@@ -183,7 +183,8 @@ class Leasing(Protocol):
     def recover_lost(self, queue: str, *, limit: int = 100, max_lost: int = 3) -> list[Recovered]:
         """Take back up to `limit` jobs whose lock ran out: waiting again, in their old place.
 
-        A job lost more than `max_lost` times ends as failed. Attempts are not counted.
+        A job lost more than `max_lost` times ends as failed, and is kept or removed as any that
+        fails. Attempts are not counted.
         """
 
     def get_stalled_jobs(

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from oqron_sql.contract.checks import check_count
 from oqron_sql.contract.model import Job, JobState, Recovered
-from oqron_sql.memory import metering, records
+from oqron_sql.memory import metering, records, retention
 from oqron_sql.memory.changing import change
 from oqron_sql.memory.data import Record
 from oqron_sql.memory.operation import Operation
@@ -22,9 +22,12 @@ def recover_lost(
     check_count("max_lost", max_lost)
     stalled = _stalled(op, queue, limit)
     taken = [_recover(op, record, max_lost) for record in stalled]
-    for record in stalled:  # once all are taken back: a parent may be among them
-        if record.job.lost_count > max_lost:
-            tell_parent(op, record, record.job.failed_reason)
+    dead = [record for record in stalled if record.job.lost_count > max_lost]
+    for record in dead:  # once all are taken back: a parent may be among them
+        tell_parent(op, record, record.job.failed_reason)
+    for record in dead:
+        if op.find(queue, record.job.id) is record:
+            retention.keep(op, record)
     return taken
 
 

@@ -19,8 +19,8 @@ from oqron_sql.contract.checks import (
 from oqron_sql.contract.model import Extension, Job, JobState, Recovered
 from oqron_sql.dialects import Dialect
 from oqron_sql.errors import LeaseLost
-from oqron_sql.queries import flows, metrics, tallies
-from oqron_sql.queries.rows import in_state, job_columns, jobs_from_rows
+from oqron_sql.queries import flows, metrics, retention, tallies
+from oqron_sql.queries.rows import in_state, job_columns, job_from_row, jobs_from_rows
 from oqron_sql.queries.tx import INSTANT, Tx
 from oqron_sql.queries.waking import report, rouse
 from oqron_sql.schema.tables import STATES, Tables
@@ -175,6 +175,7 @@ def recover_lost(tx: Tx, queue: str, *, limit: int = 100, max_lost: int = 3) -> 
     tallies.add(tx, queue, JobState.FAILED, len(dead))
     metrics.record(tx, queue, [row.seq for row in dead])
     flows.tell(tx, [flows.Child.of(row, _reason(row.lost_count + 1)) for row in dead])
+    retention.keep(tx, queue, [(job_from_row(row), JobState.FAILED) for row in dead])
     return [
         Recovered(
             job_id=row.id,

@@ -272,6 +272,8 @@ async def test_what_ends_again_goes_by_its_latest_end(
     assert lost.state is JobState.FAILED
     assert await store.remove_expired(QUEUE) == 0
     assert await states(store, [held]) == [JobState.FAILED]
+    await harness.advance(HOUR)
+    assert await store.remove_expired(QUEUE) == 1
 
 
 async def test_a_queue_may_have_no_activity_that_is_known(store: AsyncStore) -> None:

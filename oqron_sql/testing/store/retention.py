@@ -9,6 +9,7 @@ from oqron_sql.testing.steps import (
     MINUTE,
     QUEUE,
     SECOND,
+    WORKER,
     completed,
     failed,
     finish,
@@ -51,6 +52,31 @@ async def test_other_ends_do_not_count(store: AsyncStore) -> None:
     await completed(store, remove_on_fail=True)
     await completed(store, remove_on_complete=False)
     assert await counts(store) == (2, 1)
+
+
+@requires("movable_clock")
+async def test_a_job_lost_for_good_is_kept_as_one_that_failed(
+    store: AsyncStore, harness: StoreHarness
+) -> None:
+    child, parent = with_parent(job("parent"), job("child", remove_on_fail=True))
+    await store.save_flow([child, parent])
+    (kept,) = await save_new(store, "kept", remove_on_complete=True)
+    (short,) = await save_new(store, "short", remove_on_fail=MINUTE)
+    old, new = await save_new(store, "old", "new", remove_on_fail=1)
+    for _ in range(5):
+        await take(store)
+        await harness.advance(SECOND)
+    await harness.advance(HOUR)
+    lost = await store.recover_lost(QUEUE, max_lost=0)
+    assert [each.state for each in lost] == [FAILED] * 5
+    assert (lost[0].job_id, lost[0].worker_id) == (child.id, WORKER)
+    assert await states(store, [child, parent]) == [None, FAILED], "it was told"
+    assert await states(store, [kept, short, old, new]) == [FAILED, FAILED, None, FAILED]
+    assert await counts(store) == (0, 4)
+    await harness.advance(HOUR)
+    assert await store.remove_expired(QUEUE) == 1
+    assert await states(store, [short, kept]) == [None, FAILED]
+    assert await counts(store) == (0, 3)
 
 
 async def test_a_parent_is_told_of_a_child_that_is_not_kept(store: AsyncStore) -> None:
