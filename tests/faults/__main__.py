@@ -70,7 +70,7 @@ async def main(asked: argparse.Namespace) -> int:
         (backend, fault)
         for backend in asked.backend or STAGES
         for fault in faults
-        if KNOWN[backend].server in fault.on
+        if {backend, KNOWN[backend].server} & {*fault.on}
     ]
     made: list[Outcome] = []
     skipped: list[Skipped] = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import random
+import signal
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -22,15 +23,29 @@ SYNCED_WITHIN = 120.0
 class Node(servers.MariaDB):
     """One node; it is up once it has what the others have."""
 
-    def is_synced(self) -> bool:
-        asked = "SHOW STATUS LIKE 'wsrep_local_state_comment'"
+    def status(self, name: str) -> str | None:
+        """Return what the node says of itself; None if it says nothing."""
         try:
             with contextlib.closing(self.connect()) as connection, connection.cursor() as cursor:
-                cursor.execute(asked)
+                cursor.execute("SHOW STATUS LIKE %s", (f"wsrep_{name}",))
                 found = cursor.fetchone()
         except pymysql.Error:
-            return False
-        return found is not None and bool(found[1] == "Synced")
+            return None
+        return None if found is None else str(found[1])
+
+    def is_synced(self) -> bool:
+        return self.status("local_state_comment") == "Synced"
+
+    def isolate(self, *, isolated: bool = True) -> None:
+        """Let it hear nothing of the other nodes, and say nothing to them."""
+        change = f"SET GLOBAL wsrep_provider_options = 'gmcast.isolate={isolated:d}'"
+        with contextlib.closing(self.connect()) as connection, connection.cursor() as cursor:
+            cursor.execute(change)
+
+    def suspend(self, *, suspended: bool = True) -> None:
+        """Stop its process, or let it go on."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP if suspended else signal.SIGCONT)
 
     def connect(self) -> Any:
         where: Any = {"host": "127.0.0.1", "port": self.port, "connect_timeout": 2}
@@ -65,6 +80,17 @@ class Cluster(servers.MariaDB):
 
     def start(self) -> None:
         self.down.start()
+
+    def entrance(self) -> int:
+        return next(self._turns).port
+
+    def wait(self, size: int, among: list[Node]) -> None:
+        """Wait until these nodes see so many, themselves included, and have what those have."""
+        deadline = time.monotonic() + SYNCED_WITHIN
+        while not all(n.status("cluster_size") == str(size) and n.is_synced() for n in among):
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"{size} nodes did not meet:\n{among[0].log()}")
+            time.sleep(0.1)
 
 
 @contextlib.contextmanager

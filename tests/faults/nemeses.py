@@ -9,10 +9,11 @@ from typing import Any
 
 from tests.faults.failover import failover, switch_over
 from tests.faults.filling import fill_disk, fill_memory, on_a_small_disk
+from tests.faults.partitions import partition
 from tests.faults.recording import FAILPOINTS, WORKING
 from tests.faults.rules import Rules
 from tests.faults.run import Fault, Plan, Run
-from tests.faults.stages import CLOCKED, REPLICATED
+from tests.faults.stages import CLOCKED, GALERA, REPLICATED
 from tests.faults.surroundings import (
     black_hole,
     by_proxy,
@@ -214,6 +215,7 @@ FAULTS = {
         Fault("read-only", read_only, on=SERVERS),
         Fault("failover", failover, on=("postgresql",), **PAIR),
         Fault("switch-over", switch_over, on=SERVERS, **PAIR),
+        Fault("partition", partition, on=(GALERA,)),
         Fault("deadlock", deadlock, on=SERVERS),
         Fault("cut-requests", cut_requests, on=REACHED, around=by_proxy(cutting(Cut.REQUEST))),
         Fault("cut-replies", cut_replies, on=REACHED, around=by_proxy(cutting(Cut.REPLY))),

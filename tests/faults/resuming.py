@@ -17,7 +17,8 @@ WITHIN = 10.0
 def waits(h: History) -> Iterator[tuple[str, float, bool]]:
     """Go through the workers that were there at each promotion, and how long each had to wait.
 
-    Whether that wait was over: for it was ended by a job, not by the next promotion or the end.
+    Whether that wait was over: for it was ended by a job, and not by the next promotion, the end of
+    the process, or that of the run.
     """
     promotions = [event.at for event in h.of("promoted")]
     if not promotions:
@@ -25,15 +26,17 @@ def waits(h: History) -> Iterator[tuple[str, float, bool]]:
     at_work: dict[str, list[float]] = defaultdict(list)
     for event in h.of("claimed"):
         at_work[event.process].append(event.at)
+    gone = {event["name"]: event.at for event in h.of("gone")}
     # From then on there may be nothing to claim any more.
     ends = max((event.at for event in h.of("enqueued")), default=promotions[-1])
     for promoted, beyond in pairwise([*promotions, max(ends, promotions[-1])]):
         for process, claims in at_work.items():
             n = bisect(claims, promoted)
-            if n == 0:  # it came later
+            until = min(beyond, gone.get(process, beyond))
+            if n == 0 or until <= promoted:  # it came later, or was gone
                 continue
-            over = n < len(claims) and claims[n] < beyond
-            yield process, (claims[n] if over else beyond) - promoted, over
+            over = n < len(claims) and claims[n] < until
+            yield process, (claims[n] if over else until) - promoted, over
 
 
 def slowest(h: History) -> float | None:

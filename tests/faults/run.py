@@ -57,7 +57,11 @@ class Fault:
     name: str
     breaking: Callable[[Run], Awaitable[None]]
     plan: Plan = PLAIN
-    on: tuple[str | None, ...] = (None, "postgresql", "mariadb")  # kinds of server, or a file
+    on: tuple[str | None, ...] = (
+        None,
+        "postgresql",
+        "mariadb",
+    )  # kinds of server, a file, or a backend
     server: str = ALONE
     around: Callable[[Run], AbstractAsyncContextManager[Any]] = lambda run: nullcontext()
     env: Callable[[Path], Mapping[str, str]] | None = None
@@ -206,6 +210,7 @@ class Run:
             if role in self._ending:  # it was told to those who were there
                 member.send(signal.SIGTERM)
             code = await asyncio.shield(member.ended)
+            Journal(self.folder, "run").write("gone", name=f"{spec['name']}-{member.pid}")
             self.injected += bool(doom) and code == -signal.SIGKILL
             # One that is told to end before it listens ends all the same.
             if code not in (0, -signal.SIGKILL, -signal.SIGTERM):

@@ -204,6 +204,7 @@ GOOD: dict[str, list[list[Line]]] = {
         [claimed(), PROMOTED, *PASSING[:9], claimed("b"), *enqueued("c")],
         [claimed(), PROMOTED, claimed("b"), *PASSING, *enqueued("c")],
         [*enqueued(), claimed(), PROMOTED, *PASSING],  # there was nothing left
+        [claimed(), ("gone", {"name": "p"}), PROMOTED, *PASSING, *enqueued("c")],
         [PROMOTED, *PASSING, claimed(), *enqueued("c")],  # it came later
     ],
     "invented": [[("putting", {"key": "s"}), slot(1)]],
