@@ -39,6 +39,11 @@ BUGS = {
         Bug("finish-by-id", leases.finish_by_id, "pause", "ended_twice"),
         Bug("finish-by-state", leases.finish_by_state, "pause", "stale"),
         Bug("extend-by-id", leases.extend_by_id, "pause", "shared"),
+        Bug(
+            "extend-however-late",
+            leases.extend_however_late,
+            *("deadlock", "shared", "pg-asyncpg"),
+        ),
         Bug("claim-in-two-steps", leases.claim_in_two_steps, "kill", "shared"),
         Bug("claim-without-lock", steps.claim_without_lock, "kill", "shared", "pg-asyncpg"),
         Bug("claim-by-in-subselect", steps.claim_by_in_subselect, "cap", "exceeded", "pg-asyncpg"),

@@ -66,6 +66,19 @@ def finish_by_id() -> None:
     finish_guarded_by()
 
 
+def extend_however_late() -> None:
+    """A call that extends a lease, and was given up, can cut short what a later one was told."""
+
+    def extending(tables: Any, dialect: Any, size: int) -> Any:
+        jobs, batch = tables.jobs, dialect.batch(leases.LEASE, size)
+        later = sa.type_coerce(dialect.later(dialect.span("lock")), INSTANT)
+        mine = (jobs.c.seq == batch.c.seq, jobs.c.lease == batch.c.lease)
+        held = sa.update(jobs).where(*mine, jobs.c.locked_by.is_not(None))
+        return held.values(lock_until=later)
+
+    set_on(leases, "_extending", extending)
+
+
 def extend_by_id() -> None:
     """A lease that was lost can be extended."""
 

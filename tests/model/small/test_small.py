@@ -9,6 +9,7 @@ import pytest
 from tests.model.small import (
     batch,
     dedup,
+    extending,
     fencing,
     group,
     lease,
@@ -19,7 +20,7 @@ from tests.model.small import (
 )
 from tests.model.small.engine import Model, check
 
-PROTOCOLS = (lease, batch, recovery, promotion, dedup, group, slot, migration, fencing)
+PROTOCOLS = (lease, extending, batch, recovery, promotion, dedup, group, slot, migration, fencing)
 
 
 def variants(kind: str) -> list[Any]:
