@@ -149,8 +149,10 @@ def _run_revisions(conn: Connection, move: Move) -> None:
             "version_table_schema": move.schema,
         },
     )
-    # MariaDB ignores the name that Alembic gives to this key, and warns of it.
-    context._version.primary_key.name = None
+    # MariaDB ignores the name that Alembic gives to this key, and warns of it. There is no option
+    # for that; should the attribute go, the warning comes back and nothing else.
+    if (known := getattr(context, "_version", None)) is not None:
+        known.primary_key.name = None
     op, versions = Operations(context), version_table(move.prefix, move.schema)
     try:
         context.run_migrations(op=op, prefix=move.prefix, schema=move.schema)
