@@ -10,6 +10,8 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Self
 
+from sqlalchemy.exc import DBAPIError
+
 from oqron_sql import migrate
 from oqron_sql.contract.checks import check_count, check_name
 from oqron_sql.contract.clock import Clock
@@ -18,6 +20,7 @@ from oqron_sql.contract.model import Metrics
 from oqron_sql.engines import (
     Source,
 )
+from oqron_sql.errors import StoreUnavailable
 from oqron_sql.migrate import check_mode
 from oqron_sql.notify import Notifier, QueueWakeup
 from oqron_sql.queries.tx import Settings, Tx
@@ -142,10 +145,13 @@ class BaseStore:
             migrate.ensure(
                 shell.source.engine, mode=self._migrate, prefix=names.prefix, schema=names.schema
             )
-        except BaseException:
+        except BaseException as error:
             shell.closed = "before connect()"
             if shell.source.owned is not None:
                 shell.source.engine.dispose()
+            # Whatever was carried out of a migration is found, and left, by the next one.
+            if isinstance(error, DBAPIError) and shell.source.dialect.is_disconnect(error):
+                raise StoreUnavailable("connect") from error
             raise
 
     def _disconnect(self) -> None:

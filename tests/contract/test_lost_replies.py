@@ -11,13 +11,14 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from oqron_sql import AsyncSQLStore
 from oqron_sql.adapters.async_sql import AsyncSQLAdapters
 from oqron_sql.contract.adapters import BrokerCounts, Message
 from oqron_sql.errors import StoreUnavailable
 from oqron_sql.testing.adapters.steps import until
 from tests.backends import BACKENDS, Backends
 from tests.conftest import installed
-from tests.proxy import Proxy, proxied
+from tests.proxy import Cut, Proxy, proxied
 
 HOUR, Q, ME, NS = timedelta(hours=1), "queue", "me", "things"
 # Whose statements are whole in one packet, and where a claim is several, up to the COMMIT.
@@ -95,3 +96,20 @@ async def test_nothing_is_added_twice(scene: Scene, backend: str) -> None:
         await scene.losing(COMMIT[backend], lambda: storage.increment(NS, "a", "n"))
     assert caught.value.unknown
     assert await scene.others.storage.get(NS, "a") == {"n": 2}
+
+
+async def test_tables_are_looked_for_in_vain(backend: str, backends: Backends) -> None:
+    """The connection is lost whenever a process that starts looks for its tables."""
+    if backend not in COMMIT:
+        pytest.skip("the same body as on another driver, whose packets are easier to tell")
+    with installed():
+        url = sa.make_url(backends.database(BACKENDS[backend]).url)
+    assert url.port
+    async with proxied(url.port) as proxy:
+        store = AsyncSQLStore(url.set(port=proxy.port))
+        proxy.cut = lambda data: Cut.REQUEST if b"alembic_version" in data else None
+        with pytest.raises(StoreUnavailable):
+            await store.connect()
+        proxy.cut = lambda data: None
+        await store.connect()
+        await store.disconnect()
