@@ -22,8 +22,8 @@ WITHIN = 30.0
 class Pair(servers.Server):
     """A primary and a replica: a URL leads to the primary, a new connection to `reached`.
 
-    Whoever was the primary before is left alone, with its open connections, until there is a
-    replica again.
+    Whoever was the primary before is left alone, with its open connections, until the next one is
+    promoted, or it is the replica.
     """
 
     driver: str
@@ -94,8 +94,6 @@ class PostgreSQLPair(Pair, servers.PostgreSQL):
         return servers.PostgreSQL(settings, folder)
 
     def attach(self) -> None:
-        if self.former is not self.primary:
-            self.former.stop()
         folder = self.replica.folder / "data"
         source = f"host=127.0.0.1 port={self.port} user={self.user}"
         copying = ("-D", str(folder), "-R", "-N", "-c", "fast", "-d", source)
@@ -122,6 +120,8 @@ class PostgreSQLPair(Pair, servers.PostgreSQL):
     def promote(self) -> None:
         with self.admin(self.replica) as standby:
             standby.exec_driver_sql("SELECT pg_promote()")
+        if self.former is not self.primary:
+            self.former.stop()
         self.former, self.primary, self.reached = self.primary, self.replica, self.replica
         self.replica = self.made()
 
