@@ -56,7 +56,7 @@ class MariaDB(Server):
             "GRANT ALL ON *.* TO 'root'@'127.0.0.1' WITH GRANT OPTION;\n"
             "CREATE DATABASE IF NOT EXISTS test;\n"
         )
-        made = (f"--datadir={self.folder / 'data'}", "--skip-test-db")
+        made = (f"--datadir={self.folder / 'data'}", f"--tmpdir={self.folder}", "--skip-test-db")
         normal = "--auth-root-authentication-method=normal"
         run([find("mariadb-install-db"), "--no-defaults", *self._owner(), *made, normal])
 
