@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import itertools
+import random
 import signal
+from collections import defaultdict
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
+from tests.faults.acting import on_redis
 from tests.faults.failover import failover, switch_over
 from tests.faults.filling import fill_disk, fill_memory, on_a_small_disk
 from tests.faults.partitions import partition
-from tests.faults.recording import FAILPOINTS, WORKING
+from tests.faults.recording import CONSUMING, ENQUEUEING, WORKING
 from tests.faults.rules import Rules
 from tests.faults.run import Fault, Plan, Run
 from tests.faults.stages import CLOCKED, GALERA, REPLICATED
@@ -55,12 +59,15 @@ async def kill(run: Run) -> None:
 
 async def failpoints(run: Run) -> None:
     """Every process is killed at one of the named points of its operations, one after the other."""
-    points = run.rng.sample(WORKING, len(WORKING))
-    numbers = itertools.count()
+    passed = {"work": WORKING, "consume": CONSUMING}
+    numbers: dict[str, Iterator[int]] = defaultdict(itertools.count)
 
     def doom(role: str) -> list[Any]:
-        chosen = points if role == "work" else FAILPOINTS[:3]
-        return [chosen[next(numbers) % len(chosen)], run.rng.randint(1, 4)]
+        points = passed.get(role, ENQUEUEING)
+        if on_redis(run.url):  # where an operation is one script, and has no middle
+            points = [point for point in points if not point.endswith(".mid")]
+        mixed = random.Random(run.seed).sample(points, len(points))
+        return [mixed[next(numbers[role]) % len(mixed)], run.rng.randint(1, 4)]
 
     run.doom = doom
 

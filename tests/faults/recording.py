@@ -37,7 +37,8 @@ OPERATIONS = ("enqueue", "claim", "extend", "finish", "recover")
 MOMENTS = ("before", "mid", "after")
 WORKING = [f"{what}.{when}" for what in OPERATIONS[1:] for when in MOMENTS]
 WORKING += ["handler.before", "handler.after"]
-FAILPOINTS = [f"enqueue.{when}" for when in MOMENTS] + WORKING
+ENQUEUEING = [f"enqueue.{when}" for when in MOMENTS]
+CONSUMING = [f"{what}.{when}" for what in ("claim", "extend", "finish") for when in MOMENTS]
 
 
 class Doom:
