@@ -21,7 +21,7 @@ from sqlalchemy.util import await_only
 
 from oqron_sql.binding import Body
 from oqron_sql.contract.events import Subscribers
-from oqron_sql.dialects import borrowed
+from oqron_sql.dialects import borrowed, proving
 from oqron_sql.engines import Source
 from oqron_sql.errors import (
     ConfigurationError,
@@ -37,12 +37,9 @@ from oqron_sql.queries.tx import Contended, Settings, Tx
 logger = logging.getLogger("oqron_sql")
 R = TypeVar("R")
 
-PROVEN_FOR = 5.0
-"""How many seconds a connection is taken to lead to a server that may be written."""
 ATTEMPTS = 8
 FIRST_PAUSE = timedelta(milliseconds=5)
 LONGEST_PAUSE = timedelta(seconds=1)
-_PROVEN = "oqron_proven"
 
 
 class Shell:
@@ -175,18 +172,14 @@ class Shell:
 
         Return whether it was asked.
         """
-        # Not `info`, which is the host's; this is the pool's, and survives a connection.
-        known = conn.connection.record_info
-        now = time.monotonic()
-        if known is None or now < known.setdefault(_PROVEN, now) + PROVEN_FOR:
+        if not proving.is_due(conn):
             return False
-        known.pop(_PROVEN)
         try:
             self.source.dialect.check_writable(conn)
         except (DBAPIError, UnsupportedDatabase) as error:
             conn.invalidate(error)
             raise Again(unknown=False) from error
-        known[_PROVEN] = now
+        proving.saw(conn, may_write=True)
         return True
 
     def _clean_up(self, tx: Tx, error: DBAPIError) -> None:

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine
+from sqlalchemy import URL, ColumnElement, Connection, Engine
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from oqron_sql.errors import ConfigurationError
@@ -80,6 +80,10 @@ class Connecting:
         Raises:
             UnsupportedDatabase: it is one.
         """
+
+    def read_only(self) -> ColumnElement[bool] | None:
+        """Return what tells, beside other things, that the server seems to let nobody write."""
+        return None
 
     def is_transient(self, error: DBAPIError) -> bool:
         """Whether the transaction was rolled back and may simply be tried again."""

@@ -207,6 +207,9 @@ class MySQL(Upserting):
             raise UnsupportedDatabase(name, problem, "Connect to the primary.") from None
         conn.exec_driver_sql("ROLLBACK")
 
+    def read_only(self) -> ColumnElement[bool]:
+        return literal_column("@@global.read_only") == 1
+
     def examine(self, conn: Connection, tables: Sequence[Table]) -> Examination:
         return mysql_health.examine(conn)
 

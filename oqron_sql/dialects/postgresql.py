@@ -152,6 +152,9 @@ class PostgreSQL(Upserting):
             "Set default_transaction_read_only to off for this role and database.",
         )
 
+    def read_only(self) -> ColumnElement[bool]:
+        return func.current_setting("transaction_read_only") == "on"
+
     def examine(self, conn: Connection, tables: Sequence[Table]) -> Examination:
         return postgresql_health.examine(conn, tables)
 

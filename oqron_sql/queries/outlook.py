@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ScalarSelect, Select, select
+from sqlalchemy import ScalarSelect, Select, false, select
 
 from oqron_sql.contract.checks import check_name
 from oqron_sql.contract.durations import time_until
 from oqron_sql.contract.model import Outlook
+from oqron_sql.dialects import proving
 from oqron_sql.queries import fetch, retention
 from oqron_sql.queries.delaying import delayed
 from oqron_sql.queries.leases import expired
@@ -24,8 +25,10 @@ def get_outlook(tx: Tx, queue: str) -> Outlook:
     due = delayed(tx, queue).with_only_columns(jobs.c.delay_until)
     lost = expired(tx, queue, 1).with_only_columns(jobs.c.seq)
     over = select(kept.c.id).where(retention.is_over(tx, queue)).order_by(kept.c.expires_at)
+    read_only = tx.dialect.read_only()
     query = select(
         tx.now().label("now"),
+        (false() if read_only is None else read_only).label("read_only"),
         _first(due).label("due"),
         _first(waiting).label("waiting"),
         _first(lost).label("lost"),
@@ -33,6 +36,9 @@ def get_outlook(tx: Tx, queue: str) -> Outlook:
         _first(upcoming(tx, queue)).label("fires"),
     )
     row = tx.conn.execute(query, {"queue": queue}).one()
+    if read_only is not None and not tx.joined:
+        # An idle worker asks for nothing else, and an old primary would answer it for ever.
+        proving.saw(tx.conn, may_write=not row.read_only)
     return Outlook(
         waiting=row.waiting is not None,
         due_in=time_until(row.due, row.now),

@@ -7,7 +7,8 @@ from datetime import timedelta
 
 import pytest
 
-from oqron_sql import SQLStore, new_job, shell
+from oqron_sql import SQLStore, new_job
+from oqron_sql.dialects import proving
 from oqron_sql.errors import StoreUnavailable
 from tests import servers
 from tests.conftest import installed
@@ -55,14 +56,22 @@ def test_a_transaction_leaves_it(store: SQLStore) -> None:
 
 def test_whoever_only_reads_leaves_it(store: SQLStore, monkeypatch: pytest.MonkeyPatch) -> None:
     before = demote(store)
-    store.get_outlook(QUEUE)
+    store.get_job_counts(QUEUE)
     assert session(store) == before
-    monkeypatch.setattr(shell, "PROVEN_FOR", 0.0)
+    monkeypatch.setattr(proving, "PROVEN_FOR", 0.0)
+    store.get_job_counts(QUEUE)
+    assert session(store) != before
+
+
+def test_an_idle_worker_leaves_it(store: SQLStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its look tells where it is, and costs no other question."""
+    monkeypatch.setattr(proving, "PROVEN_FOR", 3600.0)
+    before = demote(store)
     store.get_outlook(QUEUE)
     assert session(store) != before
 
 
-def test_mariadb_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mariadb_is_left() -> None:
     """Even by a claim that would find nothing, and by whoever only reads."""
     with installed(), servers.mariadb() as server:
         url = server.url("pymysql").replace(f"root:{PASSWORD}@", "plain@")
@@ -78,8 +87,7 @@ def test_mariadb_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
                 run("SET GLOBAL read_only = ON")
                 with pytest.raises(StoreUnavailable):
                     store.fetch_jobs(QUEUE, "me", LEASE, 1)
-                store.get_outlook(QUEUE)
-                monkeypatch.setattr(shell, "PROVEN_FOR", 0.0)
+                store.get_outlook(QUEUE)  # which sees it
                 with pytest.raises(StoreUnavailable):
                     store.get_outlook(QUEUE)
                 run("SET GLOBAL read_only = OFF")

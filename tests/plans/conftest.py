@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from oqron_sql import shell
+from oqron_sql.dialects import proving
 from tests.backends import BACKENDS, BLOCKING_DRIVERS, Backends
 from tests.conftest import installed
 from tests.plans.stage import KINDS, UNKNOWING, Database
@@ -39,7 +39,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.fixture(autouse=True)
 def trusted(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let no connection be asked whether it may write: that comes with time, not with a call."""
-    monkeypatch.setattr(shell, "PROVEN_FOR", float("inf"))
+    monkeypatch.setattr(proving, "PROVEN_FOR", float("inf"))
 
 
 @pytest.fixture(scope="session")
