@@ -125,7 +125,7 @@ def _end_unstarted(op: Operation, record: Record) -> None:
         **changing.NO_LOCK,
     )
     metering.note_end(op, record)
-    parents.tell_parent(op, record, CANCELLED)
+    parents.tell_parents(op, [(record, CANCELLED)])
 
 
 def _demand_state(

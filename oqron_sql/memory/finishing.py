@@ -25,7 +25,7 @@ from oqron_sql.memory.changing import change
 from oqron_sql.memory.data import Record
 from oqron_sql.memory.holding import find_leased, is_held
 from oqron_sql.memory.operation import Operation
-from oqron_sql.memory.parents import tell_parent
+from oqron_sql.memory.parents import tell_parents
 
 Apply = Callable[[Operation, Record], None]
 
@@ -38,8 +38,8 @@ def finish_jobs(op: Operation, queue: str, outcomes: Sequence[Outcome]) -> list[
         _settle(op, queue, outcome, apply, ended)
         for outcome, apply in zip(outcomes, prepared, strict=True)
     ]
-    for record in ended:  # once every outcome is recorded: a parent's may be among them
-        tell_parent(op, record, record.job.failed_reason)
+    # Once every outcome is recorded: a parent's may be among them.
+    tell_parents(op, [(record, record.job.failed_reason) for record in ended])
     for record in ended:  # at last, so that an outcome that is told twice is answered twice
         if op.find(queue, record.job.id) is record:
             retention.keep(op, record)

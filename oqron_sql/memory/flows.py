@@ -50,7 +50,7 @@ def fail_parent_on_child_failure(
     parent = op.find(parent_queue, parent_id)
     if parent is None or not parents.fail_parent(op, parent, reason):
         return False
-    parents.tell_parent(op, parent, parent.job.failed_reason)
+    parents.tell_parents(op, [(parent, parent.job.failed_reason)])
     return True
 
 

@@ -11,7 +11,7 @@ from oqron_sql.errors import InvalidInput, QueueActive
 from oqron_sql.memory.changing import NO_LOCK, change
 from oqron_sql.memory.members import check_state
 from oqron_sql.memory.operation import Operation
-from oqron_sql.memory.parents import remove_all, tell_parent
+from oqron_sql.memory.parents import remove_all, tell_parents
 from oqron_sql.memory.records import NULL
 
 DRAINED = (JobState.WAITING, JobState.DELAYED, JobState.WAITING_CHILDREN)
@@ -59,8 +59,7 @@ def obliterate(op: Operation, queue: str, *, force: bool = False) -> None:
     if active and not force:
         raise QueueActive(queue, active)
     gone = op.data.queues.pop(queue, None)
-    for record in gone.jobs.values() if gone else ():
-        tell_parent(op, record)
+    tell_parents(op, [(record, None) for record in (gone.jobs.values() if gone else ())])
 
 
 def retry_jobs(op: Operation, queue: str, state: JobState) -> int:

@@ -14,11 +14,18 @@ from oqron_sql.memory.operation import Operation
 MAY_FAIL = frozenset({JobState.WAITING_CHILDREN, JobState.WAITING})
 
 
-def tell_parent(op: Operation, child: Record, failure: str | None = None) -> None:
-    """Tell the parent that a child completed or is gone, or of its `failure`; all the way up."""
-    told: Record | None = child
-    while told is not None:
-        told, failure = _tell(op, told, failure)
+Child = tuple[Record, str | None]
+"""One that completed or is gone, or the reason why it failed."""
+
+
+def tell_parents(op: Operation, children: Iterable[Child]) -> None:
+    """Tell the parents of children, then theirs, all the way up: the nearer failure comes first."""
+    level = list(children)
+    while level:
+        level.sort(
+            key=lambda child: (child[0].job.parent_queue_name or "", child[0].job.parent_id or "")
+        )
+        level = [up for child in level if (up := _tell(op, *child)) is not None]
 
 
 def count_child(op: Operation, parent: Record) -> None:
@@ -45,20 +52,19 @@ def remove_all(op: Operation, records: Iterable[Record]) -> int:
     doomed = list(records)
     for record in doomed:
         delete(op, record)
-    for record in doomed:
-        tell_parent(op, record)
+    tell_parents(op, [(record, None) for record in doomed])
     return len(doomed)
 
 
-def _tell(op: Operation, child: Record, failure: str | None) -> tuple[Record | None, str | None]:
+def _tell(op: Operation, child: Record, failure: str | None) -> Child | None:
     """Tell one parent; return that parent and its failure if its own parent has to be told."""
     job = child.job
     if job.parent_queue_name is None or job.parent_id is None or child.parent_notified:
-        return None, None
+        return None
     child.parent_notified = True
     parent = op.find(job.parent_queue_name, job.parent_id)
     if parent is None:
-        return None, None
+        return None
     policy = parent.job.opts.fail_parent_on_child_failure
     if failure is None or policy == "ignore":
         count_child(op, parent)
@@ -68,4 +74,4 @@ def _tell(op: Operation, child: Record, failure: str | None) -> tuple[Record | N
     elif parent.job.state in MAY_FAIL:
         delete(op, parent)
         return parent, None
-    return None, None
+    return None

@@ -11,7 +11,7 @@ from oqron_sql.memory import metering, records, retention
 from oqron_sql.memory.changing import change
 from oqron_sql.memory.data import Record
 from oqron_sql.memory.operation import Operation
-from oqron_sql.memory.parents import tell_parent
+from oqron_sql.memory.parents import tell_parents
 
 
 def recover_lost(
@@ -23,8 +23,8 @@ def recover_lost(
     stalled = _stalled(op, queue, limit)
     taken = [_recover(op, record, max_lost) for record in stalled]
     dead = [record for record in stalled if record.job.lost_count > max_lost]
-    for record in dead:  # once all are taken back: a parent may be among them
-        tell_parent(op, record, record.job.failed_reason)
+    # Once all are taken back: a parent may be among them.
+    tell_parents(op, [(record, record.job.failed_reason) for record in dead])
     for record in dead:
         if op.find(queue, record.job.id) is record:
             retention.keep(op, record)

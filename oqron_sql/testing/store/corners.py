@@ -259,6 +259,17 @@ async def test_a_parent_is_told_once_every_outcome_is_recorded(store: AsyncStore
     assert (await read(store, parent)).state is JobState.FAILED
 
 
+async def test_of_failures_told_at_once_the_nearer_one_is_the_reason(store: AsyncStore) -> None:
+    leaf, middle, near, root = job("leaf"), job("middle"), job("near"), job("root")
+    with_parent(root, middle, near)
+    with_parent(middle, leaf)
+    await store.save_flow([leaf, middle, near, root])
+    held = {each.name: each for each in await store.fetch_jobs(QUEUE, "me", MINUTE, 2)}
+    await store.finish_jobs(QUEUE, [Fail(held["leaf"], "far"), Fail(held["near"], "near")])
+    assert (await read(store, middle)).failed_reason == "Child failed: far"
+    assert (await read(store, root)).failed_reason == "Child failed: near"
+
+
 async def test_what_ends_again_goes_by_its_latest_end(
     store: AsyncStore, harness: StoreHarness
 ) -> None:
