@@ -6,9 +6,7 @@ that the kit is the very same one.
 
 from __future__ import annotations
 
-import asyncio
 import functools
-from collections.abc import Callable
 from typing import Any, cast
 
 import sqlalchemy as sa
@@ -46,6 +44,11 @@ class Joined:
                     raise
         raise AssertionError("unreachable")
 
+    def disconnect(self) -> None:
+        """Disconnect the store, and end the host with it."""
+        self.store.disconnect()
+        self.engine.dispose()
+
 
 class AsyncJoined(Joined):
     """As `Joined`, to be awaited."""
@@ -66,6 +69,11 @@ class AsyncJoined(Joined):
                     raise
         raise AssertionError("unreachable")
 
+    async def disconnect(self) -> None:  # type: ignore[override]  # as every method here
+        """Disconnect the store, and end the host: on the loop that its connections are of."""
+        await cast("AsyncSQLStore", self.store).disconnect()
+        await self.awaited_engine.dispose()
+
 
 def is_to_be_expected(engine: sa.Engine, error: Exception) -> bool:
     """Whether a host has to try its transaction again, as ever: somebody else was faster."""
@@ -80,24 +88,14 @@ class JoinedHarness(SQLHarness):
     def __init__(self, backend: Any, url: str) -> None:
         super().__init__(backend, url)
         self.missing = {**self.missing, "closing": "the host's connection is open"}  # type: ignore[misc]  # of this one alone
-        self._engines: list[Callable[[], Any]] = []
 
     def make(self, metrics: Metrics | None) -> AsyncStore:
         options: dict[str, Any] = {"clock": self.clock, "metrics": metrics}
         if self.backend.blocking:
             engine = sa.create_engine(self.url)
-            self._engines.append(engine.dispose)
             return awaited(cast("Any", Joined(engine, SQLStore(engine, **options))))
         made = create_async_engine(self.url)
-        self._engines.append(made.dispose)
         return cast("AsyncStore", AsyncJoined(made, AsyncSQLStore(made, **options)))
-
-    async def close(self) -> None:
-        await super().close()
-        for dispose in self._engines:
-            result = dispose()
-            if asyncio.iscoroutine(result):
-                await result
 
 
 def harness_of(backends: Backends, name: str) -> StoreHarness:
