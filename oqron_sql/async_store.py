@@ -21,7 +21,14 @@ from oqron_sql.contract.clock import Clock
 from oqron_sql.contract.codec import MAX_BYTES
 from oqron_sql.contract.events import ErrorHandler, StoreEvent
 from oqron_sql.contract.model import Job, JobState, Metrics
-from oqron_sql.engines import AwaitingBind, Pooler, awaiting_source, twin_source
+from oqron_sql.engines import (
+    AwaitingBind,
+    AwaitingJoin,
+    Pooler,
+    awaiting_source,
+    check_joined,
+    twin_source,
+)
 from oqron_sql.errors import OqronError
 from oqron_sql.gathering import Entry, Gathering
 from oqron_sql.home import Home
@@ -105,8 +112,13 @@ class AsyncSQLStore(BaseStore):
         self._home = Home(source.engine) if source.engine and source.hop == "greenlet" else None
         self._gatherings: Gatherings = weakref.WeakKeyDictionary()
 
-    def using(self, bind: AwaitingBind) -> Self:
-        """Return this store bound to the host's session or connection: it joins its transaction."""
+    def using(self, bind: AwaitingJoin) -> Self:
+        """Return this store bound to the host's session or connection: it joins its transaction.
+
+        Raises:
+            ConfigurationError: it is none.
+        """
+        check_joined(bind)
         return self._share(awaiting_source(bind))
 
     @contextlib.asynccontextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import os
+import re
 from collections.abc import Callable
 from typing import Any, Literal, get_args
 
@@ -26,19 +27,18 @@ from oqron_sql.dialects import Dialect
 from oqron_sql.errors import ConfigurationError
 
 DEFAULT_URL = "sqlite:///oqron.db"
+_FILE = re.compile(r"(?:[A-Za-z]:)?[\w./\\ -]+\.(db|sqlite3?)")
+"""What is a file rather than a URL, and has no password."""
 
 Hop = Literal["none", "greenlet", "thread"]
 Pooler = Literal["transaction", "session"]
-BlockingBind = str | URL | Engine | sessionmaker[Any] | Connection | Session | scoped_session[Any]
-AwaitingBind = (
-    BlockingBind
-    | AsyncEngine
-    | async_sessionmaker[Any]
-    | AsyncConnection
-    | AsyncSession
-    | async_scoped_session[Any]
-)
-_AWAITED = (AsyncEngine, async_sessionmaker, AsyncConnection, AsyncSession, async_scoped_session)
+BlockingJoin = Connection | Session | scoped_session[Any]
+AwaitingJoin = BlockingJoin | AsyncConnection | AsyncSession | async_scoped_session[Any]
+BlockingBind = str | URL | Engine | sessionmaker[Any] | BlockingJoin
+AwaitingBind = BlockingBind | AsyncEngine | async_sessionmaker[Any] | AwaitingJoin
+_JOINED_AWAITED = (AsyncConnection, AsyncSession, async_scoped_session)
+_JOINED = (Connection, Session, scoped_session, *_JOINED_AWAITED)
+_AWAITED = (AsyncEngine, async_sessionmaker, *_JOINED_AWAITED)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -58,6 +58,19 @@ class Source:
     owned: AsyncEngine | Engine | None = None
     shared: bool = False
     pooler: Pooler | None = None
+
+
+def check_joined(bind: object) -> None:
+    """Refuse what has no transaction that could be joined.
+
+    Raises:
+        ConfigurationError: it is none of the host's sessions and connections.
+    """
+    if not isinstance(bind, _JOINED):
+        given = "no session was given" if bind is None else f"cannot join {_kind(bind)}"
+        raise ConfigurationError(
+            f"{given}; a Session or Connection of SQLAlchemy is wanted, or its async twin"
+        )
 
 
 def blocking_source(bind: BlockingBind | None, pooler: Pooler | None = None) -> Source:
@@ -212,12 +225,14 @@ def read_url(bind: str | URL | None) -> URL:
     Raises:
         ConfigurationError: it is no URL, or not of a database that SQLAlchemy knows.
     """
+    # An empty text is most likely a setting that is missing: no reason to use another database.
+    given = os.environ.get("OQRON_URL") or DEFAULT_URL if bind is None else bind
     try:
-        # An empty text is most likely a setting that is missing: no reason to use another database.
-        url = make_url(os.environ.get("OQRON_URL") or DEFAULT_URL if bind is None else bind)
+        url = make_url(given)
     except (ArgumentError, ValueError):  # "invalid port" may quote a password that has a slash
         raise ConfigurationError(
             "that is not a database URL; it looks like postgresql+asyncpg://user:password@host/name"
+            + (f", or sqlite:///{given} for that file" if _FILE.fullmatch(str(given)) else "")
         ) from None
     try:
         chosen = url.get_dialect()

@@ -19,8 +19,10 @@ from oqron_sql.contract.model import JobState, Metrics
 from oqron_sql.contract.store import Store
 from oqron_sql.engines import (
     BlockingBind,
+    BlockingJoin,
     Pooler,
     blocking_source,
+    check_joined,
 )
 from oqron_sql.queries import (
     counting,
@@ -94,8 +96,13 @@ class SQLStore(BaseStore):
             push=push,
         )
 
-    def using(self, bind: BlockingBind) -> Self:
-        """Return this store bound to the host's session or connection: it joins its transaction."""
+    def using(self, bind: BlockingJoin) -> Self:
+        """Return this store bound to the host's session or connection: it joins its transaction.
+
+        Raises:
+            ConfigurationError: it is none, or one that is awaited.
+        """
+        check_joined(bind)
         return self._share(blocking_source(bind))
 
     @contextlib.contextmanager

@@ -41,6 +41,22 @@ def test_a_database_by_another_name_is_told_its_own(wrong: str, right: str) -> N
         assert str(caught.value) == said
 
 
+@pytest.mark.parametrize("name", ["bad.db", "/var/lib/shop data.sqlite3", r"C:\shop\bad.sqlite"])
+def test_a_file_is_told_its_url(name: str) -> None:
+    for take in TAKERS:
+        with pytest.raises(ConfigurationError, match="not a database URL") as caught:
+            take(name)
+        assert str(caught.value).endswith(f"/name, or sqlite:///{name} for that file")
+
+
+@pytest.mark.parametrize("other", ["nonsense", "me:hunter2@host/bad.db", "", "bad.db?key=hunter2"])
+def test_what_is_no_file_is_not_repeated(other: str) -> None:
+    """It may have a password in it."""
+    with pytest.raises(ConfigurationError) as caught:
+        read_url(other)
+    assert str(caught.value).endswith("it looks like postgresql+asyncpg://user:password@host/name")
+
+
 @pytest.mark.parametrize("unknown", ["postgresql+psycop", "redis", "couchdb"])
 def test_what_is_like_no_other_may_come_in_a_package(unknown: str) -> None:
     with pytest.raises(ConfigurationError, match="see whether its package is installed"):
