@@ -7,9 +7,9 @@ import inspect
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
-from oqron_sql.adapters.checking import meant
 from oqron_sql.adapters.opening import Joining
 from oqron_sql.contract.async_adapters import AsyncBroker, AsyncLock, AsyncStorage
+from oqron_sql.contract.checks import meant
 from oqron_sql.errors import ConfigurationError
 
 Options = Mapping[str, Any]

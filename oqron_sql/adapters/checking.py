@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from oqron_sql.adapters.isolation import IsolatedBroker
 from oqron_sql.contract.async_adapters import AsyncBroker, AsyncLock, AsyncStorage
+from oqron_sql.contract.checks import meant
 from oqron_sql.errors import InvalidAdapter
 
 CAPABILITIES: Mapping[str, tuple[str, ...]] = {
@@ -93,9 +93,3 @@ def _named(given: Mapping[Any, Any]) -> dict[str, Any]:
 
 def _snake(name: str) -> str:
     return "".join(f"_{each.lower()}" if each.isupper() else each for each in name)
-
-
-def meant(name: str, others: Iterable[str]) -> str:
-    """Return what to say about a name that is none, if there is one like it."""
-    close = difflib.get_close_matches(name, sorted(others), 1)
-    return f" (did you mean {close[0]!r}?)" if close else ""

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import inspect
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Literal, get_args
+from typing import Any, Literal, ParamSpec, TypeVar, get_args
 
 from oqron_sql.adapters.backends import Backend, MemoryBackend, RedisBackend, SQLBackend
-from oqron_sql.adapters.checking import meant
 from oqron_sql.adapters.custom import create_broker, create_lock, create_storage
 from oqron_sql.adapters.isolation import ENVIRONMENT, PROJECT, Scope
 from oqron_sql.adapters.opening import Adapters, Opening, isolate
 from oqron_sql.contract.async_adapters import AsyncBroker, AsyncLock, AsyncStorage
+from oqron_sql.contract.checks import meant
 from oqron_sql.errors import ConfigurationError
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 Type = Literal["memory", "sql", "postgres", "redis"]
 Mode = Literal["default", "db", "redis", "hybrid-db", "custom"]
@@ -20,6 +25,7 @@ Mode = Literal["default", "db", "redis", "hybrid-db", "custom"]
 Options = Mapping[str, Any] | None
 Make = Callable[[contextlib.AsyncExitStack], Awaitable[Adapters]]
 
+_REDIS = ("redis://", "rediss://")
 _MODES: Mapping[str, tuple[str, str, str]] = {
     "default": ("memory", "memory", "memory"),
     "db": ("sql", "sql", "sql"),
@@ -29,6 +35,21 @@ _MODES: Mapping[str, tuple[str, str, str]] = {
 """Of which type storage, broker and lock are."""
 
 
+def _suggesting(call: Callable[P, T]) -> Callable[P, T]:
+    """Let a keyword that is none be refused with the one that may have been meant."""
+    known = inspect.signature(call).parameters
+
+    @functools.wraps(call)
+    def checked(*args: P.args, **given: P.kwargs) -> T:
+        for name in given:
+            if name not in known:
+                raise TypeError(f"{call.__name__}() has no {name}={meant(name, known)}")
+        return call(*args, **given)
+
+    return checked
+
+
+@_suggesting
 def create_storage_adapter(
     type: Type = "memory",
     *,
@@ -47,6 +68,7 @@ def create_storage_adapter(
     return _one("storage", type, _Places(db, redis, db_options, redis_options))
 
 
+@_suggesting
 def create_broker_adapter(
     type: Type = "memory",
     *,
@@ -63,6 +85,7 @@ def create_broker_adapter(
     return _one("broker", type, _Places(db, redis, db_options, redis_options))
 
 
+@_suggesting
 def create_lock_adapter(
     type: Type = "memory",
     *,
@@ -79,6 +102,7 @@ def create_lock_adapter(
     return _one("lock", type, _Places(db, redis, db_options, redis_options))
 
 
+@_suggesting
 def create_adapters(
     mode: Mode = "default",
     *,
@@ -147,6 +171,11 @@ class _Places:
                 raise ConfigurationError(f"{what} has no use for {name}= or {name}_options=")
             if kind in types and bind is None:
                 raise ConfigurationError(f"{what} needs {name}=, a URL or what the host has open")
+            if kind == "sql" and isinstance(bind, str) and bind.lower().startswith(_REDIS):
+                raise ConfigurationError(
+                    f"{what} needs a SQL database as db=, and this is the URL of a Redis server: "
+                    "mode or type 'redis' takes it, as redis="
+                )
         return {kind: self._backend(kind) for kind in types}
 
     def declares(self) -> bool:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
@@ -72,6 +73,22 @@ def check_names(**names: object) -> None:
 def can_be_asked(text: str) -> bool:
     """Whether `text` can be asked of a database at all; what was saved never holds any other."""
     return not _UNASKABLE.search(text)
+
+
+def meant(name: str, others: Iterable[str]) -> str:
+    """Return what to say about a name that is none, if there is one like it."""
+    close = difflib.get_close_matches(name, sorted(others), 1)
+    return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+def check_kind(field: str, value: object, kind: type, example: str) -> None:
+    """Refuse what is not of a kind; `example` is one that is.
+
+    Raises:
+        InvalidInput: it is something else.
+    """
+    if not isinstance(value, kind):
+        raise InvalidInput(field, value, f"must be a {kind.__name__}, as in {example}")
 
 
 def check_finite(field: str, value: float) -> float:

@@ -69,6 +69,10 @@ def test_a_type_is_known_and_has_what_it_needs(make: Any, port: str) -> None:
         ({"type": "postgres"}, "needs db="),
         ({"db": "sqlite://"}, "no use for db="),
         ({"type": "redis", "redis": "redis://", "db": "sqlite://"}, "no use for db="),
+        (
+            {"type": "sql", "db": "redis://cache"},
+            "type 'redis' takes it, as redis=",
+        ),
         ({"type": "sql", "db": "sqlite://", "redis_options": {"prefix": "x"}}, "no use for redis="),
     ):
         with pytest.raises(ConfigurationError, match=said):
@@ -86,6 +90,8 @@ def test_a_type_is_known_and_has_what_it_needs(make: Any, port: str) -> None:
         ({"mode": "hybrid-db", "db": "sqlite://"}, "needs redis="),
         ({"db": "sqlite://"}, "mode 'default' has no use for db="),
         ({"mode": "redis", "redis": "redis://", "db": "sqlite://"}, "no use for db="),
+        ({"mode": "db", "db": "redis://me:hunter2@cache"}, "or type 'redis' takes it, as redis="),
+        ({"mode": "hybrid-db", "db": "Rediss://c", "redis": "redis://c"}, "needs a SQL database"),
         ({"mode": "custom"}, "no storage=, broker=, lock="),
         ({"mode": "custom", "storage": AsyncMemoryStorage()}, "no broker=, lock="),
         ({"mode": "custom", **parts(), "db": "sqlite://"}, "no use for db="),
@@ -98,6 +104,19 @@ def test_a_mode_has_what_it_needs_and_nothing_else(wrong: dict[str, Any], said: 
     """Refused at once: there is nothing to await."""
     with pytest.raises(ConfigurationError, match=said):
         create_adapters(**wrong)
+
+
+def test_an_argument_that_is_none_may_be_like_one_that_is() -> None:
+    factories: list[tuple[Any, str, str]] = [
+        (create_adapters, "projet", r"create_adapters\(\) has no projet= .*'project'"),
+        (create_adapters, "xyz", r"create_adapters\(\) has no xyz=$"),
+        (create_storage_adapter, "db_option", "'db_options'"),
+        (create_broker_adapter, "redi", "'redis'"),
+        (create_lock_adapter, "typ", "'type'"),
+    ]
+    for make, wrong, said in factories:
+        with pytest.raises(TypeError, match=said):
+            make(**{wrong: "x"})
 
 
 @pytest.mark.parametrize(
