@@ -127,8 +127,11 @@ class InvalidJobState(OqronError):
 
     def __init__(self, job_id: str, current: str, expected: Iterable[str]) -> None:
         self.job_id, self.current, self.expected = job_id, str(current), tuple(map(str, expected))
+        wanted = f"expected {' or '.join(map(repr, self.expected))}"
         super().__init__(
-            f"job {job_id!r} is {self.current!r}, expected {' or '.join(map(repr, self.expected))}"
+            f"there is no job {job_id!r}; it may have been removed ({wanted})"
+            if self.current == "unknown"
+            else f"job {job_id!r} is {self.current!r}, {wanted}"
         )
 
 

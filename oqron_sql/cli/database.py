@@ -160,12 +160,7 @@ def read_span(option: str, text: str, *, positive: bool = False) -> timedelta:
     Raises:
         InvalidInput: it is none, or longer than a century, or zero where it has to be `positive`.
     """
-    try:
-        span = parse_duration(text)
-    except InvalidInput as error:
-        raise InvalidInput(option, text, error.problem) from None
-    except OverflowError:
-        span = timedelta.max
+    span = parse_duration(text, option)
     if span > LONGEST:
         raise InvalidInput(option, text, "must not be longer than a century")
     return check_duration(option, span, positive=positive)

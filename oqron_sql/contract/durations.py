@@ -18,31 +18,40 @@ _UNITS = {
 _TEXT = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]+)")
 
 
-def parse_duration(value: timedelta | float | str) -> timedelta:
+def parse_duration(value: timedelta | float | str, field: str = "duration") -> timedelta:
     """Return the span that a timedelta, a number of seconds or a text like "5 minutes" means.
 
     Texts are one number and one unit (ms, s, m, h, d, w or their English names), floored to the
-    millisecond, as Conveyor's `parseDelay` reads them.
+    millisecond, as Conveyor's `parseDelay` reads them. `field` is what errors call it.
 
     Raises:
         InvalidInput: it is no span of time, or negative, or a text of another form.
     """
+    try:
+        span = _read(value, field)
+    except OverflowError:
+        raise InvalidInput(field, value, "must not be longer than a century") from None
+    if span < timedelta(0):
+        raise InvalidInput(field, value, "must not be negative")
+    return span
+
+
+def _read(value: timedelta | float | str, field: str) -> timedelta:
     if isinstance(value, timedelta):
-        span = value
-    elif isinstance(value, str):
+        return value
+    if isinstance(value, str):
         found = _TEXT.fullmatch(value.strip().lower())
         if not found or found[2] not in _UNITS:
-            raise InvalidInput("duration", value, 'must read like "1.5s", "10 minutes" or "2h"')
-        span = timedelta(milliseconds=int(float(found[1]) * _UNITS[found[2]]))
-    else:
-        try:
-            span = timedelta(seconds=value)
-        except TypeError:
-            problem = "must be a timedelta, seconds or a text; of an instant, what is left until it"
-            raise InvalidInput("duration", value, problem) from None
-    if span < timedelta(0):
-        raise InvalidInput("duration", value, "must not be negative")
-    return span
+            raise InvalidInput(field, value, 'must read like "1.5s", "10 minutes" or "2h"')
+        return timedelta(milliseconds=int(float(found[1]) * _UNITS[found[2]]))
+    try:
+        return timedelta(seconds=value)
+    except (TypeError, ValueError):  # the latter of NaN
+        problem = 'must be a timedelta, seconds or a text like "5 minutes"'
+        if isinstance(value, datetime):
+            until = "due - datetime.now(UTC)"
+            problem = f"an instant is not taken: give what is left until it, as in {until}"
+        raise InvalidInput(field, value, problem) from None
 
 
 def to_ms(span: timedelta) -> int:

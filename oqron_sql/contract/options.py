@@ -11,7 +11,13 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Literal
 
-from oqron_sql.contract.checks import check_count, check_duration, check_instant, check_name
+from oqron_sql.contract.checks import (
+    check_count,
+    check_duration,
+    check_instant,
+    check_kind,
+    check_name,
+)
 from oqron_sql.contract.cron import parse_cron, parse_zone
 from oqron_sql.errors import InvalidInput
 
@@ -23,6 +29,9 @@ PRIORITY_RANGE = range(-(2**31), 2**31)
 
 ChildPolicy = Literal["fail", "ignore", "remove"]
 Retention = bool | int | timedelta
+
+_BACKOFF = 'Backoff(type="exponential", delay=timedelta(seconds=1))'
+_DEDUPLICATION = 'Deduplication(key="digest of ada")'
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,6 +149,14 @@ class JobOptions:
         check_count("priority", self.priority, least=PRIORITY_RANGE.start)
         if self.priority not in PRIORITY_RANGE:
             raise InvalidInput("priority", self.priority, "must fit into 32 bits")
+        if self.backoff is not None:
+            check_kind("backoff", self.backoff, Backoff, _BACKOFF)
+        if self.repeat is not None:
+            check_kind("repeat", self.repeat, Repeat, "Repeat(every=timedelta(hours=1))")
+        if self.deduplication is not None:
+            check_kind("deduplication", self.deduplication, Deduplication, _DEDUPLICATION)
+        if self.group is not None:
+            check_kind("group", self.group, Group, 'Group(id="ada")')
         if self.delay is not None:
             check_duration("delay", self.delay)
         if self.timeout is not None:

@@ -95,7 +95,7 @@ class BlockingQueue:
         **options: Unpack[Options],
     ) -> BlockingJobHandle:
         """Save a job that is due after `delay`: a timedelta, seconds, or "in 5 minutes"."""
-        options["delay"] = orders.leading(orders.after, delay, name)
+        options["delay"] = orders.leading("delay", orders.after, delay, name)
         return self.add(name, data, opts, session=session, **options)
 
     def now(
@@ -133,7 +133,7 @@ class BlockingQueue:
             InvalidInput: a name, a bound, an option or the payload cannot be what it is.
         """
         own = opts or self.defaults
-        span = orders.leading(orders.after, interval, name)
+        span = orders.leading("interval", orders.after, interval, name)
         made = series(self.name, name, data, own, options, every=span)
         return self._put(made, session)
 
@@ -249,7 +249,7 @@ class BlockingQueue:
 
     def clean(self, state: JobState, grace: Span, *, limit: int | None = None) -> int:
         """Delete jobs in `state` that ended, or were made, longer ago than `grace`; count them."""
-        return self.store.clean(self.name, state, orders.after(grace), limit=limit)
+        return self.store.clean(self.name, state, orders.after(grace, "grace"), limit=limit)
 
     def obliterate(self, *, force: bool = False) -> None:
         """Delete everything about the queue.

@@ -8,7 +8,7 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from oqron_sql.contract.checks import check_count, check_name
+from oqron_sql.contract.checks import check_count, check_kind, check_name
 from oqron_sql.errors import ConfigurationError
 from oqron_sql.runtime.context import Context
 
@@ -75,7 +75,9 @@ class Handlers:
 
         Raises:
             ConfigurationError: both have one for the same name.
+            InvalidInput: it is no such registry.
         """
+        check_kind("handlers", others, Handlers, "mail = Handlers() and @mail.handler(name)")
         for name, entry in others._entries.items():
             self._add(name, entry)
 

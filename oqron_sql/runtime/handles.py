@@ -79,4 +79,4 @@ class BlockingJobHandle:
 
 
 def _seconds(timeout: Span | None) -> float | None:
-    return None if timeout is None else after(timeout).total_seconds()
+    return None if timeout is None else after(timeout, "timeout").total_seconds()

@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from datetime import timedelta
 from typing import Any, TypedDict, TypeVar
 
+from oqron_sql.contract.checks import meant
 from oqron_sql.contract.durations import parse_duration
 from oqron_sql.contract.events import EventType, StoreEvent
 from oqron_sql.contract.model import Job, JobState, JobUpdate
@@ -64,6 +66,8 @@ AS_NEW: JobUpdate = {
     "discarded": False,
 }
 
+KNOWN = frozenset(field.name for field in dataclasses.fields(JobOptions))
+"""What may be asked of a job; of these, two are refused by name."""
 _SPANS = ("delay", "timeout")
 _RETAINED = ("remove_on_complete", "remove_on_fail")
 _STATES = {
@@ -101,8 +105,9 @@ def heeded(opts: JobOptions) -> JobOptions:
     """Return the options, all of which somebody acts on.
 
     Raises:
-        InvalidInput: one of them is kept by stores for others, and would silently do nothing.
+        InvalidInput: they are none, or one is kept by stores for others, and would do nothing.
     """
+    _check_kind(opts)
     if opts.repeat is not None:
         raise InvalidInput(
             "repeat", opts.repeat, "makes no series: use every() or cron() of the queue"
@@ -115,24 +120,44 @@ def heeded(opts: JobOptions) -> JobOptions:
 
 
 def with_options(opts: JobOptions, given: Options) -> JobOptions:
-    """Return `opts` with the members that are given."""
-    return dataclasses.replace(opts, **_plain(given)) if given else opts
+    """Return `opts` with the members that are given.
+
+    Raises:
+        InvalidInput: `opts` are none, or a member cannot be what it is.
+        TypeError: there is no such member.
+    """
+    if not given:
+        return opts
+    _check_kind(opts)
+    check_known(given, KNOWN)
+    return dataclasses.replace(opts, **_plain(given))
 
 
-def after(delay: Span) -> timedelta:
+def check_known(given: Mapping[str, Any], known: AbstractSet[str]) -> None:
+    """Refuse keywords that are no options, as Python does, and say which may have been meant.
+
+    Raises:
+        TypeError: there are some.
+    """
+    for name in given.keys() - known:
+        raise TypeError(f"there is no option {name!r}{meant(name, known)}")
+
+
+def after(delay: Span, field: str = "duration") -> timedelta:
     """Return the span that `delay` means, with or without a leading "in "."""
-    return parse_duration(delay.removeprefix("in ") if isinstance(delay, str) else delay)
+    return parse_duration(delay.removeprefix("in ") if isinstance(delay, str) else delay, field)
 
 
-def leading(read: Callable[[Any], T], time: Any, name: Any) -> T:
+def leading(field: str, read: Callable[[Any], T], time: Any, name: Any) -> T:
     """Return what `read` makes of the time that a call begins with, before the name of the jobs."""
     try:
         return read(time)
     except InvalidInput as error:
+        problem = error.problem
         with contextlib.suppress(InvalidInput, TypeError):
             read(name)  # as it does if they were swapped
-            error = InvalidInput(error.field, time, f"{error.problem}; the name comes after it")
-        raise error from None
+            problem += "; the name comes after it"
+        raise InvalidInput(field, time, problem) from None
 
 
 def saved(job: Job) -> StoreEvent:
@@ -140,14 +165,20 @@ def saved(job: Job) -> StoreEvent:
     return StoreEvent(type=_STATES[job.state], queue_name=job.queue_name, job_id=job.id)
 
 
+def _check_kind(opts: object) -> None:
+    if not isinstance(opts, JobOptions):
+        problem = "must be JobOptions, and single ones are keywords, as in attempts=3"
+        raise InvalidInput("options", opts, problem)
+
+
 def _plain(given: Mapping[str, Any]) -> dict[str, Any]:
     made = dict(given)
     for name in _SPANS:
         if made.get(name) is not None:
-            made[name] = after(made[name])
+            made[name] = after(made[name], name)
     for name in _RETAINED:
         if isinstance(made.get(name), str):
-            made[name] = parse_duration(made[name])
+            made[name] = parse_duration(made[name], name)
     if isinstance(made.get("group"), str):
         made["group"] = Group(id=made["group"])
     if isinstance(made.get("deduplication"), str):

@@ -97,7 +97,7 @@ class Queue:
         **options: Unpack[Options],
     ) -> JobHandle:
         """Save a job that is due after `delay`: a timedelta, seconds, or "in 5 minutes"."""
-        options["delay"] = orders.leading(orders.after, delay, name)
+        options["delay"] = orders.leading("delay", orders.after, delay, name)
         return await self.add(name, data, opts, session=session, **options)
 
     async def now(
@@ -135,7 +135,7 @@ class Queue:
             InvalidInput: a name, a bound, an option or the payload cannot be what it is.
         """
         own = opts or self.defaults
-        span = orders.leading(orders.after, interval, name)
+        span = orders.leading("interval", orders.after, interval, name)
         made = series(self.name, name, data, own, options, every=span)
         return await self._put(made, session)
 
@@ -251,7 +251,7 @@ class Queue:
 
     async def clean(self, state: JobState, grace: Span, *, limit: int | None = None) -> int:
         """Delete jobs in `state` that ended, or were made, longer ago than `grace`; count them."""
-        return await self.store.clean(self.name, state, orders.after(grace), limit=limit)
+        return await self.store.clean(self.name, state, orders.after(grace, "grace"), limit=limit)
 
     async def obliterate(self, *, force: bool = False) -> None:
         """Delete everything about the queue.

@@ -52,7 +52,7 @@ class Scheduler:
         names = [queues] if isinstance(queues, str) else queues
         self.queues = tuple(check_name("queue", name) for name in names)
         self.store = fitting(store, "Scheduler")
-        self._poll = check_duration("poll", after(poll), positive=True)
+        self._poll = check_duration("poll", after(poll, "poll"), positive=True)
         self._waking = waking
         self._told = asyncio.Event()
         self._watches: list[Watch] = []

@@ -10,7 +10,7 @@ from typing import Any, cast
 from oqron_sql.contract import AsyncStore, EventType, JobOptions, Repeat, Schedule, Store
 from oqron_sql.contract.cron import parse_cron
 from oqron_sql.contract.schedules import CatchUp
-from oqron_sql.runtime.orders import Options, heeded, leading, with_options
+from oqron_sql.runtime.orders import KNOWN, Options, check_known, heeded, leading, with_options
 from oqron_sql.runtime.telling import announce, announce_blocking
 
 
@@ -50,7 +50,8 @@ def series(
         InvalidInput: something cannot be what it is.
     """
     if cron is not None:
-        leading(parse_cron, cron, name)
+        leading("cron", parse_cron, cron, name)
+    check_known(given, KNOWN | set(_OWN))
     asked: Mapping[str, Any] = given
     bounds = {member: asked.get(member) for member in _BOUNDS}
     options = {member: value for member, value in asked.items() if member not in _OWN}

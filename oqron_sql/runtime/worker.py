@@ -65,14 +65,14 @@ class Worker:
             queue=check_name("queue", queue),
             worker_id=check_name("worker_id", worker_id or new_worker_id()),
             concurrency=check_count("concurrency", concurrency, least=1),
-            lease=check_duration("lease", after(lease), positive=True),
+            lease=check_duration("lease", after(lease, "lease"), positive=True),
             limits=limits,
             prefetch=check_count("prefetch", prefetch),
-            poll=check_duration("poll", after(poll), positive=True),
+            poll=check_duration("poll", after(poll, "poll"), positive=True),
             max_lost=check_count("max_lost", max_lost),
             schedules=schedules,
         )
-        self._grace = None if grace is None else after(grace).total_seconds()
+        self._grace = None if grace is None else after(grace, "grace").total_seconds()
         self._waking = waking
         self._handlers = Handlers()
         if handlers is not None:
@@ -122,10 +122,10 @@ class Worker:
             check_count("prefetch", prefetch)
             self._plan = dataclasses.replace(self._plan, prefetch=prefetch)
         if lease is not None:
-            span = check_duration("lease", after(lease), positive=True)
+            span = check_duration("lease", after(lease, "lease"), positive=True)
             self._plan = dataclasses.replace(self._plan, lease=span)
         if grace is not None:
-            self._grace = after(grace).total_seconds()
+            self._grace = after(grace, "grace").total_seconds()
 
     # -- what it runs --------------------------------------------------------------------------
 
@@ -152,6 +152,7 @@ class Worker:
 
         Raises:
             ConfigurationError: one of their names has a handler.
+            InvalidInput: it is no registry.
         """
         self._handlers.include(handlers)
 
@@ -211,7 +212,7 @@ class Worker:
         if self._crew is None:
             return
         if self._closing is None:
-            seconds = self._grace if grace is None else after(grace).total_seconds()
+            seconds = self._grace if grace is None else after(grace, "grace").total_seconds()
             self._closing = asyncio.ensure_future(self._close(self._crew, seconds))
         await asyncio.shield(self._closing)
 
