@@ -16,12 +16,14 @@ def save_flow(op: Operation, jobs: Sequence[Job]) -> list[str]:
     """Save jobs of any queues, all or none."""
     check_list("jobs", jobs)
     prepared = [records.prepare(op, job.queue_name, job) for job in jobs]
+    old = {(job.queue_name, job.id) for job in jobs if op.find(job.queue_name, job.id)}
     ids = changing.file_all(op, prepared)
     for job, saved in zip(jobs, ids, strict=True):
         if saved != job.id and job.parent_queue_name is not None and job.parent_id is not None:
-            # Another job stands for this child and will not tell its parent.
+            # Another job stands for this child and will not tell its parent. One that was there
+            # before heard of it then: this flow is saved again.
             parent = op.find(job.parent_queue_name, job.parent_id)
-            if parent is not None and parent.job.state is JobState.WAITING_CHILDREN:
+            if parent is not None and (job.parent_queue_name, job.parent_id) not in old:
                 parents.count_child(op, parent)
     return ids
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -25,6 +25,9 @@ from oqron_sql.queries.waking import rouse_for
 CHUNK_ROWS = 1000
 CHUNK_BYTES = 4 * 1024 * 1024
 RIVALS = 20
+_Name = tuple[str | None, str | None]
+New = dict[_Name, bool | None]
+"""Whether jobs, by queue and id, were not there before; None if that is not known yet."""
 
 # Sent once for all rows if they agree.
 _OFTEN_THE_SAME = ("queue_name", "name", "state")
@@ -46,7 +49,7 @@ def save_job(tx: Tx, queue: str, job: Job) -> str:
     row = row_of(queue, job, tx.settings.max_payload)
     demand_room(tx, [(row, job)])
     place(row, job)
-    return _save(tx, row, job)
+    return _save(tx, row, job)[0]
 
 
 def save_each(tx: Tx, jobs: Sequence[tuple[str, Job]]) -> list[str | OqronError]:
@@ -62,7 +65,7 @@ def save_each(tx: Tx, jobs: Sequence[tuple[str, Job]]) -> list[str | OqronError]
         ((row, job),) = rows.values()
         demand_room(tx, [(row, job)])
         place(row, job)
-        ids = [_save(tx, row, job)]
+        ids = [_save(tx, row, job)[0]]
     else:
         ids = save_rows(tx, list(rows.values()))
     made.update(zip(rows, ids, strict=True))
@@ -79,14 +82,25 @@ def save_flow(tx: Tx, jobs: Sequence[Job]) -> list[str]:
     """Save jobs of any queues, all or none, in order."""
     limit = tx.settings.max_payload
     check_list("jobs", jobs)
-    ids = save_rows(tx, [(row_of(job.queue_name, job, limit), job) for job in jobs])
-    # Another job stands for such a child and will not tell its parent.
-    flows.excuse(tx, [job for job, saved in zip(jobs, ids, strict=True) if saved != job.id])
+    rows = [(row_of(job.queue_name, job, limit), job) for job in jobs]
+    new: New = {_parent(job): None for row, job in rows if "deduplication_key" in row}
+    ids = save_rows(tx, rows, new)
+    # Another job stands for such a child and will not tell its parent. A parent that was there
+    # before heard of it then: this flow is saved again.
+    stood_for = [job for job, saved in zip(jobs, ids, strict=True) if saved != job.id]
+    flows.excuse(tx, [job for job in stood_for if new[_parent(job)] is not False])
     return ids
 
 
-def save_rows(tx: Tx, rows: list[tuple[dict[str, Any], Job]]) -> list[str]:
-    """Save all or none of the jobs that `row_of` has made rows of, in order."""
+def _parent(job: Job) -> _Name:
+    return job.parent_queue_name, job.parent_id
+
+
+def save_rows(tx: Tx, rows: list[tuple[dict[str, Any], Job]], new: New | None = None) -> list[str]:
+    """Save all or none of the jobs that `row_of` has made rows of, in order.
+
+    Those whose queue and id are in `new` are saved one by one, and it is told whether they are.
+    """
     if not rows:
         return []
     demand_room(tx, rows)
@@ -94,7 +108,8 @@ def save_rows(tx: Tx, rows: list[tuple[dict[str, Any], Job]]) -> list[str]:
     for row, job in rows:
         place(row, job, now)
     rouse_for(tx, (row for row, _ in rows))
-    chunks = list(_chunks(rows))
+    new = {} if new is None else new
+    chunks = list(_chunks(rows, new))
     keyed = [row["queue_name"] for row, _ in rows if "dedup_slot" in row]
     if len(keyed) > 1:
         # Two saves that want the same keys in another order would wait for each other for ever.
@@ -102,15 +117,19 @@ def save_rows(tx: Tx, rows: list[tuple[dict[str, Any], Job]]) -> list[str]:
             tx.dialect.serialize(tx, tx.tables.queues, queue)
     if len(chunks) > 1 or not all(_plain(row) for row, _ in rows):
         tx.begin()
-    return [id_ for chunk in chunks for id_ in _save_chunk(tx, chunk)]
+    return [id_ for chunk in chunks for id_ in _save_chunk(tx, chunk, new)]
 
 
-def _save_chunk(tx: Tx, chunk: list[tuple[dict[str, Any], Job]]) -> list[str]:
+def _save_chunk(tx: Tx, chunk: list[tuple[dict[str, Any], Job]], new: New) -> list[str]:
     jobs = tx.tables.jobs
     rows = [row for row, _ in chunk]
+    name = rows[0]["queue_name"], rows[0]["id"]
+    if name in new and new[name] is None:
+        saved, new[name] = _save(tx, *chunk[0])
+        return [saved]
     present, first = set().union(*rows), rows[0]
     if any(map(_special, rows)) or ("dedup_slot" in present and (_repeat(rows) or _late(chunk))):
-        return [_save(tx, row, job) for row, job in chunk]
+        return [_save(tx, row, job)[0] for row, job in chunk]
     if "dedup_slot" in present:
         _free_over(tx, rows)
     timed = tuple(name for name in present if type(first.get(name)) is timedelta)
@@ -168,22 +187,23 @@ def _stand_ins(tx: Tx, chunk: list[tuple[dict[str, Any], Job]]) -> list[str]:
         ).all()
     )
     return [
-        row["id"] if (row["queue_name"], row["id"]) in known else _save(tx, row, job)
+        row["id"] if (row["queue_name"], row["id"]) in known else _save(tx, row, job)[0]
         for row, job in chunk
     ]
 
 
-def _save(tx: Tx, row: dict[str, Any], job: Job) -> str:
+def _save(tx: Tx, row: dict[str, Any], job: Job) -> tuple[str, bool]:
+    """Save one job; return its id or that of the one that stands for it, and whether it is new."""
     rouse_for(tx, [row])
     if not _plain(row):
         tx.begin()
     for _ in range(RIVALS):
         if tx.dialect.insert_ignore(tx, tx.tables.jobs, row):
             _complete(tx, row, job)
-            return job.id
+            return job.id, True
         found = _standing_for(tx, row)
         if found is not None:
-            return found
+            return found, False
     raise Contended
 
 
@@ -255,13 +275,15 @@ def _late(chunk: list[tuple[dict[str, Any], Job]]) -> bool:
 
 
 def _chunks(
-    rows: list[tuple[dict[str, Any], Job]],
+    rows: list[tuple[dict[str, Any], Job]], apart: Container[_Name]
 ) -> Iterator[list[tuple[dict[str, Any], Job]]]:
     chunk: list[tuple[dict[str, Any], Job]] = []
-    size = 0
+    size, alone = 0, False
     for row, job in rows:
-        length = len(row["data"])
-        if chunk and (len(chunk) == CHUNK_ROWS or size + length > CHUNK_BYTES):
+        length, before = len(row["data"]), alone
+        alone = (row["queue_name"], row["id"]) in apart
+        full = len(chunk) == CHUNK_ROWS or size + length > CHUNK_BYTES
+        if chunk and (full or alone or before):
             yield chunk
             chunk, size = [], 0
         chunk.append((row, job))

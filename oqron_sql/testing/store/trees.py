@@ -62,6 +62,34 @@ async def test_a_parent_does_not_wait_for_a_child_that_another_job_stands_for(
     assert await states(store, [root]) == [WAITING]
 
 
+async def test_a_flow_saved_again_is_not_told_again_of_a_child_that_another_stands_for(
+    store: AsyncStore,
+) -> None:
+    """Whoever lost the reply saves it again."""
+    key = Deduplication(key="once")
+    await store.save_job("leaves", job("holder", queue="leaves", deduplication=key))
+    root = job("root", queue="roots")
+    double = job("double", queue="leaves", deduplication=key)
+    flow = with_parent(root, job("own", queue="leaves"), job(queue="leaves"), double)
+    saved = [await store.save_flow(flow) for _ in range(3)]
+    assert saved == [saved[0]] * 3
+    found = await read(store, root)
+    assert (found.state, found.pending_children_count) == (WAITING_CHILDREN, 2)
+
+
+async def test_a_child_saved_for_a_parent_that_was_there_before_is_told_of(
+    store: AsyncStore,
+) -> None:
+    key = Deduplication(key="once")
+    await store.save_job("leaves", job("holder", queue="leaves", deduplication=key))
+    root = job("root", queue="roots")
+    double = job("double", queue="leaves", deduplication=key)
+    *children, _ = with_parent(root, job("own", queue="leaves"), double)
+    await store.save_job("roots", root)
+    await store.save_flow(children)
+    assert (await read(store, root)).pending_children_count == 1
+
+
 async def test_a_tree_completes_upward(store: AsyncStore) -> None:
     root, middle, _ = await tree(store, leaves=2)
     for _ in range(2):
