@@ -11,7 +11,18 @@ import functools
 from datetime import timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Row, case, delete, func, literal_column, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Row,
+    Table,
+    bindparam,
+    case,
+    delete,
+    func,
+    literal_column,
+    select,
+    update,
+)
 
 from oqron_sql.contract.asking import check_ttl
 from oqron_sql.contract.checks import check_names
@@ -131,11 +142,16 @@ def _fence(tx: Tx, key: str, owner: str) -> int | None:
 
 
 def _raise_floor(tx: Tx, fence: int) -> None:
+    """Let the floor be no lower than `fence`; in one statement, for others may make it, too."""
     locks = tx.tables.locks
-    raised = update(locks).where(locks.c.name == FLOOR, locks.c.fence < fence).values(fence=fence)
-    if tx.conn.execute(raised).rowcount == 0:
-        row = {"name": FLOOR, "owner": FLOOR, "expires_at": timedelta(0), "fence": fence}
-        tx.dialect.insert_ignore(tx, locks, row)  # unless it is there, and high enough
+    row = {"name": FLOOR, "owner": FLOOR, "expires_at": timedelta(0), "fence": fence}
+    tx.dialect.upsert(tx, locks, row, _no_lower(locks), {"least": fence})
+
+
+@functools.cache
+def _no_lower(locks: Table) -> dict[str, ColumnElement[Any]]:
+    least = bindparam("least", type_=locks.c.fence.type)
+    return {"fence": case((locks.c.fence < least, least), else_=locks.c.fence)}
 
 
 def _owned(tx: Tx, key: str, owner: str) -> tuple[ColumnElement[bool], ...]:
