@@ -208,6 +208,8 @@ def row_of(queue: str, job: Job, limit: int) -> dict[str, Any]:
         value = getattr(job, name)
         if value is not None:
             row[name] = check_name(name, value)
+    if "deduplication_key" in row and row["state"] not in FINISHED:
+        row["dedup_slot"] = row["deduplication_key"]
     for name in (*COUNTS, "discarded"):
         value = getattr(job, name)
         if value:
@@ -245,8 +247,7 @@ def place(row: dict[str, Any], job: Job, now: datetime | timedelta = NOW) -> Non
     created = row.setdefault("created_at", now)
     if row["state"] == JobState.DELAYED and "delay_until" not in row:
         row["delay_until"] = now + (job.opts.delay or NOW)
-    if "deduplication_key" in row and row["state"] not in FINISHED:
-        row["dedup_slot"] = row["deduplication_key"]
+    if "dedup_slot" in row:
         ttl = job.opts.deduplication.ttl if job.opts.deduplication else None
         if ttl is not None:
             row["dedup_until"] = (created if isinstance(created, datetime) else now) + ttl

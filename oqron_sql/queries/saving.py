@@ -104,17 +104,18 @@ def save_rows(tx: Tx, rows: list[tuple[dict[str, Any], Job]], new: New | None = 
     if not rows:
         return []
     demand_room(tx, rows)
+    keyed = [row["queue_name"] for row, _ in rows if "dedup_slot" in row]
+    if len(keyed) > 1:
+        # Two saves that want the same keys in another order would wait for each other for ever.
+        for queue in sorted(set(keyed)):
+            tx.dialect.serialize(tx, tx.tables.queues, queue)
+    # Now that nothing is left to wait for: of a key whose time was over, a bulk would save two.
     now = tx.read_clock() if any(_relative(row, job) for row, job in rows) else NOW
     for row, job in rows:
         place(row, job, now)
     rouse_for(tx, (row for row, _ in rows))
     new = {} if new is None else new
     chunks = list(_chunks(rows, new))
-    keyed = [row["queue_name"] for row, _ in rows if "dedup_slot" in row]
-    if len(keyed) > 1:
-        # Two saves that want the same keys in another order would wait for each other for ever.
-        for queue in sorted(set(keyed)):
-            tx.dialect.serialize(tx, tx.tables.queues, queue)
     if len(chunks) > 1 or not all(_plain(row) for row, _ in rows):
         tx.begin()
     return [id_ for chunk in chunks for id_ in _save_chunk(tx, chunk, new)]

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from oqron_sql import JobOptions, SQLStore, new_job
 from oqron_sql.adapters.sql import SQLAdapters
-from oqron_sql.contract import Clock
+from oqron_sql.contract import Clock, Deduplication
 from oqron_sql.queries import locks
 from tests.backends import BACKENDS, Backends
 from tests.conftest import installed
@@ -69,3 +70,17 @@ def test_of_two_first_sweeps_of_locks_the_higher_number_stays(
         with just_before(engine, "INSERT INTO", sweep):
             assert ours.store.run(partial(locks.sweep_step, limit=1)) == 1
         assert ours.lock.acquire("often", "me", MINUTE) == 10
+
+
+def test_a_bulk_that_waits_its_turn_saves_one_job_of_a_key(engine: sa.Engine) -> None:
+    """The time of the key counts from when the first is saved, however long that took."""
+    clock = Clock()
+    opts = JobOptions(deduplication=Deduplication(key="key", ttl=MINUTE))
+    first, second, third = (new_job("bulk", "one", opts=opts) for _ in range(3))
+    with SQLStore(engine, clock=clock) as store:
+        taking_turns = "UPDATE oqron_queues"
+        with just_before(engine, taking_turns, lambda: clock.advance(HOUR)):
+            assert store.save_bulk("bulk", [first, second]) == [first.id, first.id]
+        assert store.save_job("bulk", third) == first.id
+        clock.advance(HOUR)
+        assert store.save_job("bulk", third) == third.id
