@@ -30,6 +30,7 @@ from oqron_sql.errors import (
     StoreUnavailable,
     UnsupportedDatabase,
 )
+from oqron_sql.hiding import quote_cause
 from oqron_sql.joining import after_commit
 from oqron_sql.notify import Notifier
 from oqron_sql.queries.tx import Contended, Settings, Tx
@@ -79,8 +80,11 @@ class Shell:
         twin._turn = self._turn  # whoever shares a connection, or a file, waits for its turn
         return twin
 
-    def run(self, body: Body[R], *, repeatable: bool = True) -> R:
+    def run(self, body: Body[R], *, repeatable: bool = True, starting: bool = False) -> R:
         """Run `body` in one operation, again if the database asks for it, and tell its events.
+
+        One that is `starting` is not tried again if the connection is refused, for that is most
+        likely a wrong URL; later on it may be a password that is just being changed.
 
         Raises:
             StoreUnavailable: the database could not be reached, or its reply was lost.
@@ -90,14 +94,19 @@ class Shell:
             raise StoreClosed(self.closed)
         if self.source.join is not None:
             return self._run_joined(body, self.source.join())
+        told = ""
         for attempt in range(ATTEMPTS):
             try:
                 with self._turn or contextlib.nullcontext():
                     result, tx = self._run_once(body)
             except Again as again:
-                if attempt == ATTEMPTS - 1 or (again.unknown and not repeatable):
+                last = attempt == ATTEMPTS - 1 or (starting and self._is_refusal(again))
+                if last or (again.unknown and not repeatable):
                     raise StoreUnavailable(_name(body), unknown=again.unknown) from again.__cause__
-                logger.info("trying %s again: %s", _name(body), type(again.__cause__).__name__)
+                reason = quote_cause(again)
+                if reason != told:  # one line for an outage, however often it is tried
+                    logger.info("trying %s again: %s", _name(body), reason)
+                told = reason
                 self._pause(attempt)
             else:
                 self.tell(tx)
@@ -193,6 +202,10 @@ class Shell:
         if dialect.is_transient(error):
             raise Again(unknown=False) from error
         raise error
+
+    def _is_refusal(self, again: Again) -> bool:
+        error = again.__cause__
+        return isinstance(error, DBAPIError) and self.source.dialect.is_refusal(error)
 
     def _in_transaction(self, tx: Tx) -> bool:
         """Whether there is something to commit or to undo."""

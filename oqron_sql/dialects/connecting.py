@@ -93,6 +93,10 @@ class Connecting:
         """Whether the connection is of no further use, a failover to read-only included."""
         return error.connection_invalidated
 
+    def is_refusal(self, error: DBAPIError) -> bool:
+        """Whether a connection was refused for a wrong name or password, or has no database."""
+        return False
+
     def redact(self, error: DBAPIError) -> None:
         """Take out of `error`, and of its causes, what the database quotes of a row in them."""
 

@@ -62,6 +62,8 @@ READ_ONLY = {1290, 1792, 1836}
 GONE = READ_ONLY | {2006, 2013, 1053, 1927, 1047}
 # no right to a database, a table, a command
 FORBIDDEN = {1044, 1142, 1227}
+# no right to a database, a password that is wrong, no such database
+REFUSED = {1044, 1045, 1049}
 DUPLICATE = 1062
 IN_TRANSACTION = 1  # in the status that comes with every reply
 _READ_COMMITTED = "oqron_read_committed"
@@ -218,6 +220,9 @@ class MySQL(Upserting):
 
     def is_disconnect(self, error: DBAPIError) -> bool:
         return error.connection_invalidated or _errno(error) in GONE
+
+    def is_refusal(self, error: DBAPIError) -> bool:
+        return _errno(error) in REFUSED
 
     def lock_migration(
         self, conn: Connection, name: str, timeout: timedelta, *, begin: bool

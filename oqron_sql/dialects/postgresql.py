@@ -53,6 +53,13 @@ from oqron_sql.hiding import Unshown
 TRANSIENT = {"40001", "40P01", "55P03", "53100"}
 # read_only_sql_transaction (a failover), admin_shutdown, crash_shutdown, cannot_connect_now
 GONE = {"25006", "57P01", "57P02", "57P03"}
+# invalid_password, invalid_authorization_specification, invalid_catalog_name
+REFUSED = {"28P01", "28000", "3D000"}
+# The same where libpq keeps the SQLSTATE of a connection to itself; some words may be translated.
+REFUSED_BY_LIBPQ = re.compile(
+    r"FATAL: +(password authentication failed|no pg_hba.conf entry|(role|database) .* not exist)"
+)
+SEVERAL = "Multiple connection attempts failed"  # psycopg's heading: a line for each follows
 # "Failing row contains (...)" and the like
 DETAIL = re.compile(r"\n(DETAIL|CONTEXT):.*", re.DOTALL)
 
@@ -163,6 +170,12 @@ class PostgreSQL(Upserting):
 
     def is_disconnect(self, error: DBAPIError) -> bool:
         return error.connection_invalidated or _sqlstate(error) in GONE
+
+    def is_refusal(self, error: DBAPIError) -> bool:
+        if _sqlstate(error) is not None:
+            return _sqlstate(error) in REFUSED
+        attempts = [line for line in str(error.orig).splitlines() if SEVERAL not in line]
+        return bool(attempts) and all(map(REFUSED_BY_LIBPQ.search, attempts))
 
     def redact(self, error: DBAPIError) -> None:
         quoting.cut(error, DETAIL)

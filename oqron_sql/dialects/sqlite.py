@@ -170,6 +170,9 @@ class SQLite(Upserting):
             ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_FULL")
         )
 
+    def is_refusal(self, error: DBAPIError) -> bool:
+        return getattr(error.orig, "sqlite_errorname", "") == "SQLITE_CANTOPEN"
+
     def lock_migration(
         self, conn: Connection, name: str, timeout: timedelta, *, begin: bool
     ) -> bool:
