@@ -141,7 +141,7 @@ class BaseStore:
             tx.dialect.check_server(tx.conn)
 
         try:
-            shell.run(connect, starting=True)
+            shell.run(connect)
             migrate.ensure(
                 shell.source.engine, mode=self._migrate, prefix=names.prefix, schema=names.schema
             )

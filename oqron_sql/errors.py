@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 
 from oqron_sql.hiding import outline, quote_cause
@@ -39,12 +39,28 @@ class UnsupportedDatabase(ConfigurationError):
 
 
 class SchemaOutOfDate(ConfigurationError):
-    """The tables in the database are not the ones this version works with."""
+    """The tables in the database are not the ones this version works with.
 
-    def __init__(self, current: str | None, expected: str, remedy: str) -> None:
+    If there are none, `prefixes` are those under which there are some.
+    """
+
+    def __init__(
+        self, current: str | None, expected: str, remedy: str, prefixes: Sequence[str] = ()
+    ) -> None:
         found = f"revision {current!r}" if current else "no oqron_sql tables"
-        super().__init__(f"the database has {found}, this version needs {expected!r}. {remedy}")
         self.current, self.expected, self.remedy = current, expected, remedy
+        self.prefixes = tuple(prefixes)
+        super().__init__(
+            f"the database has {found}{self.elsewhere}, this version needs {expected!r}. {remedy}"
+        )
+
+    @property
+    def elsewhere(self) -> str:
+        """What is to be added where tables are said to be missing."""
+        if not self.prefixes:
+            return ""
+        named = " and ".join(map(repr, self.prefixes))
+        return f" with this prefix (there are tables with the prefix {named})"
 
 
 class MetricsDisabled(ConfigurationError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from contextlib import AbstractContextManager
 from datetime import timedelta
 from typing import Literal, get_args
 
@@ -11,7 +12,7 @@ from sqlalchemy import Connection, Engine
 from oqron_sql import dialects
 from oqron_sql.errors import ConfigurationError, SchemaOutOfDate
 from oqron_sql.schema.migrating import Move, run
-from oqron_sql.schema.revisions import HEAD, glance, read, refuse_unknown
+from oqron_sql.schema.revisions import HEAD, glance, prefixes, read, refuse_unknown
 from oqron_sql.schema.tables import DEFAULT_PREFIX
 
 Mode = Literal["auto", "check", "off"]
@@ -41,7 +42,8 @@ def ensure(
     if found == HEAD:
         return
     if mode == "check":
-        _refuse(found, prefix, schema)
+        check(engine, prefix=prefix, schema=schema)
+        return
     refuse_unknown(found)
     upgrade(engine, prefix=prefix, schema=schema, timeout=timeout)
 
@@ -65,10 +67,7 @@ def current(
     bind: Engine | Connection, *, prefix: str = DEFAULT_PREFIX, schema: str | None = None
 ) -> str | None:
     """Return the revision that the tables have; None if there are none."""
-    if isinstance(bind, Connection):
-        with dialects.borrowed(bind) as conn:
-            return read(conn, prefix, schema)
-    with dialects.adopt(bind).connect() as conn:
+    with _connection(bind) as conn:
         return read(conn, prefix, schema)
 
 
@@ -80,7 +79,18 @@ def check(
     Raises:
         SchemaOutOfDate: they are not.
     """
-    _refuse(current(bind, prefix=prefix, schema=schema), prefix, schema)
+    with _connection(bind) as conn:
+        found = read(conn, prefix, schema)
+        refuse_unknown(found)
+        if found == HEAD:
+            return
+        others = prefixes(conn, schema) if found is None else ()
+    command = shlex.join(["oqron-sql", "migrate", "upgrade", *naming(prefix, schema)])
+    remedy = (
+        f"Upgrade the tables with `{command}`, `alembic upgrade head` or "
+        'oqron_sql.migrate.upgrade(engine), or connect with migrate="auto".'
+    )
+    raise SchemaOutOfDate(found, HEAD, remedy, others)
 
 
 def upgrade(
@@ -129,12 +139,7 @@ def naming(prefix: str, schema: str | None) -> list[str]:
     return named if schema is None else [*named, "--schema", schema]
 
 
-def _refuse(found: str | None, prefix: str, schema: str | None) -> None:
-    refuse_unknown(found)
-    if found != HEAD:
-        command = shlex.join(["oqron-sql", "migrate", "upgrade", *naming(prefix, schema)])
-        remedy = (
-            f"Upgrade the tables with `{command}`, `alembic upgrade head` or "
-            'oqron_sql.migrate.upgrade(engine), or connect with migrate="auto".'
-        )
-        raise SchemaOutOfDate(found, HEAD, remedy)
+def _connection(bind: Engine | Connection) -> AbstractContextManager[Connection]:
+    if isinstance(bind, Connection):
+        return dialects.borrowed(bind)
+    return dialects.adopt(bind).connect()

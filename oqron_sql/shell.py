@@ -53,6 +53,7 @@ class Shell:
         self.notifier = notifier
         self.closed: str | None = None if source.join else "before connect()"
         self._inherited: Pool | None = None
+        self._was_let_in = False
         self._open()
 
     def _open(self) -> None:
@@ -80,11 +81,8 @@ class Shell:
         twin._turn = self._turn  # whoever shares a connection, or a file, waits for its turn
         return twin
 
-    def run(self, body: Body[R], *, repeatable: bool = True, starting: bool = False) -> R:
+    def run(self, body: Body[R], *, repeatable: bool = True) -> R:
         """Run `body` in one operation, again if the database asks for it, and tell its events.
-
-        One that is `starting` is not tried again if the connection is refused, for that is most
-        likely a wrong URL; later on it may be a password that is just being changed.
 
         Raises:
             StoreUnavailable: the database could not be reached, or its reply was lost.
@@ -100,7 +98,7 @@ class Shell:
                 with self._turn or contextlib.nullcontext():
                     result, tx = self._run_once(body)
             except Again as again:
-                last = attempt == ATTEMPTS - 1 or (starting and self._is_refusal(again))
+                last = attempt == ATTEMPTS - 1 or self._is_final(again)
                 if last or (again.unknown and not repeatable):
                     raise StoreUnavailable(_name(body), unknown=again.unknown) from again.__cause__
                 reason = quote_cause(again)
@@ -165,6 +163,7 @@ class Shell:
                 raise
             # Of what the URL says after its question mark, as a rule; it names no value.
             raise ConfigurationError(f"the driver cannot connect like that: {error}") from error
+        self._was_let_in = True
         with conn:
             if self.source.owned is not None:
                 self._prove(conn)
@@ -203,9 +202,14 @@ class Shell:
             raise Again(unknown=False) from error
         raise error
 
-    def _is_refusal(self, again: Again) -> bool:
+    def _is_final(self, again: Again) -> bool:
+        """Whether there never was a connection, and the server refused this one.
+
+        The URL is wrong, then; later on it may be a password that is just being changed.
+        """
         error = again.__cause__
-        return isinstance(error, DBAPIError) and self.source.dialect.is_refusal(error)
+        refused = isinstance(error, DBAPIError) and self.source.dialect.is_refusal(error)
+        return refused and not self._was_let_in
 
     def _in_transaction(self, tx: Tx) -> bool:
         """Whether there is something to commit or to undo."""

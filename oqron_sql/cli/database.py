@@ -9,7 +9,7 @@ import difflib
 import os
 import shlex
 import sys
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import timedelta
 from typing import Annotated, TypeVar
 
@@ -113,7 +113,7 @@ class Database:
         if error.current is not None and error.current not in REVISIONS:
             return error  # the tables are newer than this version
         remedy = f"Upgrade the tables with {self.advise('migrate upgrade')}."
-        return SchemaOutOfDate(error.current, error.expected, remedy)
+        return SchemaOutOfDate(error.current, error.expected, remedy, error.prefixes)
 
     def _naming(self) -> list[str]:
         if self.url is None or self.url == os.environ.get("OQRON_URL"):
@@ -148,10 +148,14 @@ async def refuse_unknown(store: AsyncStore, queue: str, database: Database) -> N
     """
     names = [info.name for info in await store.list_queues()]
     if queue not in names:
-        close = difflib.get_close_matches(queue, names, n=1)
         listed = f"{database.advise('queues')} lists those that do"
-        hint = f"did you mean {close[0]!r}?" if close else listed
-        raise NoSuchQueue(f"queue {queue!r} has no jobs; {hint}")
+        raise NoSuchQueue(f"queue {queue!r} has no jobs; {did_you_mean(queue, names) or listed}")
+
+
+def did_you_mean(name: str, names: Sequence[str]) -> str:
+    """Ask whether one of the `names` was meant that is nearly `name`; "" if none is."""
+    close = difflib.get_close_matches(name, names, n=1)
+    return f"did you mean {close[0]!r}?" if close else ""
 
 
 def read_span(option: str, text: str, *, positive: bool = False) -> timedelta:

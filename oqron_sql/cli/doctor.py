@@ -26,6 +26,7 @@ from oqron_sql.cli.messages import FAILED, show_url
 from oqron_sql.cli.printing import new_console, print_json, print_table, say, show_span
 from oqron_sql.dialects import Examination, Finding
 from oqron_sql.errors import SchemaOutOfDate, UnsupportedDatabase
+from oqron_sql.queries.overview import list_known_queues
 from oqron_sql.queries.tx import Tx
 
 HEADINGS = ("queue", "waiting", "active", "delayed", "failed", "paused", "oldest", "lost")
@@ -99,7 +100,7 @@ async def _look(store: AsyncSQLStore) -> _Seen:
     server, outdated, now = await store.run(_examine)
     if outdated:
         return _Seen(server, outdated)
-    queues = [await look_at(store, info, now) for info in await store.list_queues()]
+    queues = [await look_at(store, info, now) for info in await store.run(list_known_queues)]
     return _Seen(server, queues=queues, schedules=await judge_schedules(store, now))
 
 
@@ -116,7 +117,8 @@ def _examine(tx: Tx) -> tuple[Examination, SchemaOutOfDate | None, datetime]:
 def _judge_tables(outdated: SchemaOutOfDate | None, database: Database) -> list[Finding]:
     if outdated is None:
         return []
-    found = f"are at revision {outdated.current!r}" if outdated.current else "are missing"
+    missing = f"are missing{outdated.elsewhere}"
+    found = f"are at revision {outdated.current!r}" if outdated.current else missing
     remedy = database.advised(outdated).remedy
     return [Finding("tables", f"{found}; needed is {outdated.expected!r}", remedy)]
 

@@ -17,12 +17,14 @@ from oqron_sql.cli.database import (
     Url,
     Yes,
     confirm,
+    did_you_mean,
     read_span,
     refuse_unknown,
 )
 from oqron_sql.cli.messages import plural
 from oqron_sql.cli.printing import new_console, print_json, print_table, say, show_instant
 from oqron_sql.contract import JobState, QueueInfo
+from oqron_sql.queries.overview import list_known_queues
 
 WHOLE_QUEUE = "__all__"
 SHOWN = (
@@ -43,8 +45,8 @@ def queues(
     schema: Schema = None,
     as_json: AsJson = False,
 ) -> None:
-    """List the queues that have a job, and how many of their jobs are in which state."""
-    found = Database(url, prefix, schema).ask(lambda store: store.list_queues())
+    """List the queues that have a job or are paused, and how many jobs are in which state."""
+    found = Database(url, prefix, schema).ask(lambda store: store.run(list_known_queues))
     if as_json:
         print_json(found)
         return
@@ -72,15 +74,17 @@ def pause(
 ) -> None:
     """Hand out no more jobs of the queue; those that run go on."""
 
-    async def work(store: AsyncSQLStore) -> tuple[list[str], bool]:
+    async def work(store: AsyncSQLStore) -> tuple[list[str], list[str]]:
         await store.pause_job_name(queue, name or WHOLE_QUEUE)
-        known = any(info.name == queue for info in await store.list_queues())
-        return await store.get_paused_job_names(queue), known
+        with_jobs = [info.name for info in await store.list_queues()]
+        return await store.get_paused_job_names(queue), with_jobs
 
-    paused, known = Database(url, prefix, schema).ask(work)
+    paused, with_jobs = Database(url, prefix, schema).ask(work)
     _tell_paused(queue, paused, as_json=as_json)
-    if not known:
-        say(new_console(stderr=True), f"Note that queue {queue!r} has no jobs (yet).")
+    if queue not in with_jobs:
+        hint = did_you_mean(queue, with_jobs)
+        note = f"Note that queue {queue!r} has no jobs (yet)"
+        say(new_console(stderr=True), f"{note}; {hint}" if hint else f"{note}.")
 
 
 def resume(

@@ -42,7 +42,10 @@ def worker(
     ] = None,
     lease: Annotated[
         str | None,
-        typer.Option(metavar="SPAN", help="How long a job waits whose worker was killed, at most."),
+        typer.Option(
+            metavar="SPAN",
+            help="How long a job waits whose worker was killed: this, and up to a second more.",
+        ),
     ] = None,
     grace: Annotated[
         str | None,

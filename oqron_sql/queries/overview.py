@@ -27,10 +27,15 @@ class _Part:
 
 def list_queues(tx: Tx) -> list[QueueInfo]:
     """Return every queue that has a job, by name."""
+    return [info for info in list_known_queues(tx) if any(info.counts.values())]
+
+
+def list_known_queues(tx: Tx) -> list[QueueInfo]:
+    """Return every queue that has a job or is paused, by name."""
     parts = [*_live(tx, RESTING), *_live(tx, (JobState.ACTIVE,)), *_finished(tx)]
     queues = tx.tables.queues
     paused = set(tx.conn.scalars(select(queues.c.name).where(queues.c.paused)))
-    names = sorted({part.queue for part in parts})
+    names = sorted({part.queue for part in parts} | paused)
     series = count_upcoming(tx, names)
     return [
         _info(

@@ -43,6 +43,18 @@ def read(conn: Connection, prefix: str, schema: str | None) -> str | None:
     return _newest(conn.scalars(_stored(prefix, schema)).all())
 
 
+def prefixes(conn: Connection, schema: str | None) -> list[str]:
+    """Return the prefixes under which there are tables like ours, as far as names tell."""
+    found = inspect(conn)
+    if schema is not None and not found.has_schema(schema):
+        return []
+    names = {*found.get_table_names(schema)}
+    begun = {name.removesuffix(VERSION_TABLE) for name in names if name.endswith(VERSION_TABLE)}
+    return sorted(
+        prefix for prefix in begun - {""} if {f"{prefix}jobs", f"{prefix}queues"} <= names
+    )
+
+
 def glance(engine: Engine, prefix: str, schema: str | None) -> str | None:
     """Return the revision, None without one; a single SELECT if there is one."""
     engine = dialects.adopt(engine)

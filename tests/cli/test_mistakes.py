@@ -100,7 +100,19 @@ def test_a_queue_of_nearly_that_name_is_pointed_out(sqlite_operator: Operator) -
     refused(sqlite_operator.run("jobs", "list", "mail"), "did you mean 'mails'?", status=1)
     paused = sqlite_operator.run("pause", "mail")
     assert (paused.status, paused.said) == (0, "Queue 'mail' is paused.\n")
-    assert "has no jobs (yet)" in paused.errors
+    assert "has no jobs (yet); did you mean 'mails'?\n" in paused.errors
+    assert sqlite_operator.run("pause", "other").errors.endswith("has no jobs (yet).\n")
+
+
+@pytest.mark.parametrize("command", ["queues", "migrate check", "doctor"])
+def test_tables_with_another_prefix_are_pointed_out(
+    sqlite_operator: Operator, command: str
+) -> None:
+    outcome = sqlite_operator.run(*command.split(), "--prefix", "x_")
+    there = "with this prefix (there are tables with the prefix 'oqron_')"
+    assert there in outcome.said + outcome.errors
+    elsewhere = sqlite_operator.run(*command.split(), "--schema", "elsewhere")
+    assert "there are tables" not in elsewhere.said + elsewhere.errors
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,16 @@ def test_queues_are_listed_by_their_very_names(operator: Operator) -> None:
     assert HOSTILE in operator.run("queues").said
 
 
+def test_a_paused_queue_is_listed_without_any_job(operator: Operator) -> None:
+    operator.run("pause", "mial")
+    (queue,) = operator.read("queues")
+    assert (queue["name"], queue["is_paused"]) == ("mial", True)
+    assert set(queue["counts"].values()) == {0}
+    assert "note: queue 'mial': is paused." in operator.run("doctor").said
+    operator.run("resume", "mial")
+    assert operator.read("queues") == []
+
+
 def test_jobs_are_listed_without_what_they_carry(operator: Operator) -> None:
     ids = operator.fill()
     listed = operator.read("jobs", "list", HOSTILE)

@@ -21,20 +21,38 @@ from tests.servers import Missing
 
 OVERHEAD, LEAST = 5.0, 2.0
 """What a run takes besides, about, and what it has at least, in seconds."""
+NOTHING_RUN = 2
+"""The exit status if no run could be made: nothing was shown."""
 
 
-def arguments() -> argparse.Namespace:
+def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     backends = [name for name, backend in KNOWN.items() if backend.driver]
-    parser = argparse.ArgumentParser(prog="nox -s faults --", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
     parser.add_argument("--minutes", type=float, default=10, help="for all of it (10)")
     parser.add_argument("--backend", action="append", choices=backends, help="on this one alone")
     parser.add_argument("--fault", action="append", choices=FAULTS, help="this one alone")
     parser.add_argument("--seed", type=int, default=int(time.time()), help="to do the same again")
-    parser.add_argument("--folder", type=Path, help="where histories and the report are left")
-    return parser.parse_args()
+    parser.add_argument(
+        "--folder",
+        type=Path,
+        help="where it leaves its report, and histories as BACKEND/FAULT/*.jsonl (a new one)",
+    )
+    return parser.parse_args(given)
 
 
 Chosen = Sequence[tuple[str, Fault]]
+
+
+def choose(asked: argparse.Namespace) -> tuple[Chosen, list[Skipped]]:
+    """Return the runs to make, and those that were asked for by name where they are none."""
+    chosen, misfits = [], []
+    for backend in asked.backend or STAGES:
+        for fault in (FAULTS[name] for name in asked.fault or FAULTS):
+            if {backend, KNOWN[backend].server} & {*fault.on}:
+                chosen.append((backend, fault))
+            elif asked.fault:
+                misfits.append(Skipped(backend, fault.name, f"it is for {report.places(fault)}"))
+    return chosen, misfits
 
 
 async def outcomes(
@@ -65,15 +83,10 @@ async def outcomes(
 async def main(asked: argparse.Namespace) -> int:
     folder = asked.folder or Path(tempfile.mkdtemp(prefix="oqron-faults-"))
     folder.mkdir(parents=True, exist_ok=True)
-    faults = [FAULTS[name] for name in asked.fault or FAULTS]
-    chosen = [
-        (backend, fault)
-        for backend in asked.backend or STAGES
-        for fault in faults
-        if {backend, KNOWN[backend].server} & {*fault.on}
-    ]
+    chosen, skipped = choose(asked)
+    for misfit in skipped:
+        print(report.line(misfit), flush=True)
     made: list[Outcome] = []
-    skipped: list[Skipped] = []
     async for outcome in outcomes(asked, chosen, folder):
         print(report.line(outcome), flush=True)
         if isinstance(outcome, Skipped):
@@ -81,8 +94,10 @@ async def main(asked: argparse.Namespace) -> int:
         else:
             made.append(outcome)
     written = folder / "report.md"
-    written.write_text(report.whole(made, skipped, asked.seed))
-    print(f"\n{report.verdict(made)}\nReport and histories: {written}")
+    written.write_text(report.whole(made, skipped, asked.seed, folder))
+    print(f"\n{report.verdict(made)}\nReport: {written}\nHistories: {report.histories(folder)}")
+    if not made:
+        return NOTHING_RUN
     return 1 if any(outcome.violations for outcome in made) else 0
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
-from tests.faults.run import Outcome
+from tests.faults.run import Fault, Outcome
 
 SHOWN = 10
 """How many violations of one kind are told in full."""
@@ -13,6 +14,10 @@ HEAD = (
     *("backend", "fault", "jobs", "injected", "handed out again", "lost", "other", "seconds"),
     "until the next claim",
 )
+
+
+NONE = "\N{EN DASH}"
+"""What stands where a number does not apply."""
 
 
 class Skipped(NamedTuple):
@@ -28,7 +33,7 @@ def cells(outcome: Outcome) -> tuple[str, ...]:
     lost = len(found.get("lost", ()))
     other = sum(map(len, found.values())) - lost
     numbers = (outcome.jobs, outcome.injected, outcome.again, lost, other)
-    waited = "" if outcome.waited is None else f"{outcome.waited:.1f}"
+    waited = NONE if outcome.waited is None else f"{outcome.waited:.1f}"
     name, took = outcome.fault.name, f"{outcome.seconds:.0f}"
     return (outcome.backend, name, *map(str, numbers), took, waited)
 
@@ -39,12 +44,14 @@ def line(outcome: Outcome | Skipped) -> str:
         return f"{outcome.backend:<20} {outcome.fault:<16} skipped: {outcome.why}"
     backend, fault, jobs, injected, again, lost, other, seconds, waited = cells(outcome)
     sentence = f"{jobs:>5} jobs  {injected:>4} faults  {again:>4} again  {lost} lost  {other} wrong"
-    resumed = f", claims {waited} s after a promotion" if waited else ""
+    resumed = f", claims {waited} s after a promotion" if waited != NONE else ""
     return f"{backend:<20} {fault:<16} {sentence}  {seconds:>3} s{resumed}"
 
 
 def verdict(outcomes: Sequence[Outcome]) -> str:
     """Return all runs in one sentence."""
+    if not outcomes:
+        return "0 runs: nothing was shown."
     jobs = sum(outcome.jobs for outcome in outcomes)
     injected = sum(outcome.injected for outcome in outcomes)
     wrong = sum(bool(outcome.violations) for outcome in outcomes)
@@ -52,9 +59,28 @@ def verdict(outcomes: Sequence[Outcome]) -> str:
     return f"{len(outcomes)} runs, {jobs} jobs, {injected} faults: {said}."
 
 
-def whole(outcomes: Sequence[Outcome], skipped: Sequence[Skipped], seed: int) -> str:
+def places(fault: Fault) -> str:
+    """Return where a fault can be, in words."""
+    return " and ".join(kind or "sqlite" for kind in fault.on)
+
+
+def histories(folder: Path) -> str:
+    """Return where the histories of all runs are, a file for each process."""
+    return f"{folder}/<backend>/<fault>/*.jsonl"
+
+
+def whole(outcomes: Sequence[Outcome], skipped: Sequence[Skipped], seed: int, folder: Path) -> str:
     """Return the report, in Markdown."""
-    lines = ["# Faults", "", verdict(outcomes), "", f"Seed: {seed}", ""]
+    lines = [
+        "# Faults",
+        "",
+        verdict(outcomes),
+        "",
+        f"Seed: {seed}",
+        "",
+        f"Histories: `{histories(folder)}`",
+        "",
+    ]
     lines += [row(HEAD), row(["---"] * len(HEAD))]
     lines += [row(cells(outcome)) for outcome in outcomes]
     if skipped:
