@@ -25,7 +25,7 @@ from oqron_sql.migrate import check_mode
 from oqron_sql.notify import Notifier, QueueWakeup
 from oqron_sql.queries.tx import Settings, Tx
 from oqron_sql.schema.tables import tables
-from oqron_sql.shell import Shell
+from oqron_sql.shell import NO_LONGER, NOT_YET, Shell
 
 SHARDS = 16
 _stores: weakref.WeakSet[BaseStore] = weakref.WeakSet()
@@ -146,7 +146,7 @@ class BaseStore:
                 shell.source.engine, mode=self._migrate, prefix=names.prefix, schema=names.schema
             )
         except BaseException as error:
-            shell.closed = "before connect()"
+            shell.closed = NOT_YET
             if shell.source.owned is not None:
                 shell.source.engine.dispose()
             # Whatever was carried out of a migration is found, and left, by the next one.
@@ -157,7 +157,7 @@ class BaseStore:
     def _disconnect(self) -> None:
         self._shell.subscribers.clear()
         if self._shell.source.engine is not None:
-            self._shell.closed = "after disconnect()"
+            self._shell.closed = NO_LONGER
 
 
 def _after_fork() -> None:

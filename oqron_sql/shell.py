@@ -41,6 +41,12 @@ R = TypeVar("R")
 ATTEMPTS = 8
 FIRST_PAUSE = timedelta(milliseconds=5)
 LONGEST_PAUSE = timedelta(seconds=1)
+_CONNECT = (
+    "connect it by `async with store:` or `await store.connect()`, "
+    "and one that blocks by the same without async and await"
+)
+NOT_YET, NO_LONGER = f"before connect(); {_CONNECT}", f"after disconnect(); {_CONNECT}"
+"""When a store was used that is closed, and what to do."""
 
 
 class Shell:
@@ -51,7 +57,7 @@ class Shell:
     ) -> None:
         self.source, self.settings, self.subscribers = source, settings, subscribers
         self.notifier = notifier
-        self.closed: str | None = None if source.join else "before connect()"
+        self.closed: str | None = None if source.join else NOT_YET
         self._inherited: Pool | None = None
         self._was_let_in = False
         self._open()

@@ -71,10 +71,16 @@ def print_job(job: Job, *, as_json: bool) -> None:
     if as_json:
         print_json(job)
         return
-    print_fields(job, attempts_made=("attempts", _attempts(job)))
+    told = [
+        dataclasses.replace(each, stacktrace=None) if each.stacktrace in job.stacktrace else each
+        for each in job.attempt_logs
+    ]
+    print_fields(
+        job, attempts_made=("attempts", _attempts(job)), attempt_logs=("attempt_logs", told)
+    )
 
 
-def print_fields(shown: Job | Schedule, **otherwise: tuple[str, str]) -> None:
+def print_fields(shown: Job | Schedule, **otherwise: tuple[str, Any]) -> None:
     """Print the fields that have something in them, some of them under another name."""
     console = new_console()
     for field in dataclasses.fields(shown):

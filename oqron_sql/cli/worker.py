@@ -18,6 +18,7 @@ from oqron_sql.cli.worker_loading import Changes, CodeFailed
 from oqron_sql.cli.worker_logs import Level
 from oqron_sql.cli.worker_process import Lifeline
 from oqron_sql.cli.worker_supervisor import Supervisor
+from oqron_sql.runtime.plan import check_lease
 
 MOST = 2**16
 
@@ -73,7 +74,7 @@ def worker(
         queue=queue,
         concurrency=concurrency,
         prefetch=prefetch,
-        lease=None if lease is None else read_span("--lease", lease, positive=True),
+        lease=None if lease is None else check_lease("--lease", read_span("--lease", lease)),
         grace=None if grace is None else read_span("--grace", grace),
     )
     begin_logging = partial(worker_logs.begin, log_level, as_json=as_json)

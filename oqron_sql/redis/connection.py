@@ -24,6 +24,7 @@ from oqron_sql.redis.listener import Listener
 from oqron_sql.redis.script import Script
 
 PREFIX = "oqron"
+_CLOSED = "after close(), which is for good; make another"
 AT_ONCE = 16
 ATTEMPTS = 7
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.05, 1.0  # seconds between them
@@ -80,7 +81,7 @@ class RedisConnection:
             StoreClosed: it was closed.
         """
         if self.closed:
-            raise StoreClosed("after close()")
+            raise StoreClosed(_CLOSED)
         self._loop = asyncio.get_running_loop()
         with _failing("connecting", changes=False):
             if self._url and (await self._send(self._leads_to_cluster))[0]:
@@ -145,7 +146,9 @@ class RedisConnection:
             ConfigurationError: it was opened on another event loop.
         """
         if not self._is_open:
-            raise StoreClosed("after close()" if self.closed else "before open()")
+            raise StoreClosed(
+                _CLOSED if self.closed else "before open(); `await` its `open()` first"
+            )
         if asyncio.get_running_loop() is not self._loop:
             raise ConfigurationError(
                 "this connection to Redis belongs to another event loop; open one for each loop"

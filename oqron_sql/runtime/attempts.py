@@ -13,7 +13,7 @@ from oqron_sql.contract.model import CANCELLED
 from oqron_sql.errors import GiveUp
 from oqron_sql.runtime.backoff import Strategy, delay_of
 from oqron_sql.runtime.context import Context, Stop
-from oqron_sql.runtime.handlers import Entry
+from oqron_sql.runtime.handlers import Entry, NoHandler
 from oqron_sql.runtime.notes import Notebook
 from oqron_sql.runtime.threads import ThreadCall
 
@@ -67,7 +67,9 @@ def outcome_of(
             reason = _timed_out(job)
         case None:
             reason = _text(error)
-    trace = "".join(traceback.format_exception(error, limit=-FRAMES))
+    trace = None
+    if not isinstance(error, NoHandler):  # whose traceback is all ours
+        trace = "".join(traceback.format_exception(error, limit=-FRAMES))
     failures = job.attempts_made + 1
     if failures >= job.opts.attempts or job.discarded or isinstance(error, GiveUp):
         return Fail(job, reason, trace)

@@ -30,7 +30,7 @@ from oqron_sql.runtime.hearing import Hearing
 from oqron_sql.runtime.heartbeat import Heartbeat
 from oqron_sql.runtime.lookout import Lookout
 from oqron_sql.runtime.notes import Notebook
-from oqron_sql.runtime.persisting import persist
+from oqron_sql.runtime.persisting import on_failure, persist
 from oqron_sql.runtime.plan import Plan
 
 logger = logging.getLogger("oqron_sql")
@@ -44,7 +44,10 @@ LOOK_AFTER = 0.02
 
 
 class Crew:
-    """Fetcher, floor, finisher, lookout and heartbeat of one worker, from start to end."""
+    """Fetcher, floor, finisher, lookout and heartbeat of one worker, from start to end.
+
+    `failed` is called with what ends one of its loops before its time.
+    """
 
     def __init__(
         self,
@@ -53,8 +56,9 @@ class Crew:
         strategies: Mapping[str, Strategy],
         plan: Plan,
         waking: Waking | None,
+        failed: Callable[[BaseException], None],
     ) -> None:
-        self._store, self._plan = store, plan
+        self._store, self._plan, self._failed = store, plan, failed
         self._loop = asyncio.get_running_loop()
         self._hearing = Hearing(store, plan.queue, waking, heed=self._heed, woken=self._woken)
         self._announcer = Announcer(store, plan.queue, self._hearing.hear)
@@ -140,7 +144,8 @@ class Crew:
         return not resting.cancelled()
 
     def _run(self, name: str, step: Callable[[], Any], done: Callable[[], bool]) -> None:
-        self._tasks[name] = self._loop.create_task(persist(name, step, done))
+        task = self._tasks[name] = self._loop.create_task(persist(name, step, done))
+        task.add_done_callback(functools.partial(on_failure, self._failed))
 
     async def _end(self, name: str, seconds: float) -> None:
         """Wait so long for a loop to end by itself, then end it."""

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Sequence
 
 from oqron_sql.contract import AsyncStore, Fail, Outcome, Settled
-from oqron_sql.errors import StoreUnavailable
+from oqron_sql.errors import StoreClosed, StoreUnavailable
 from oqron_sql.runtime.attempts import Attempt
 from oqron_sql.runtime.notes import Notebook
 
@@ -16,6 +16,8 @@ logger = logging.getLogger("oqron_sql")
 TIMEOUT = 30.0
 MOST = 250
 """How many ends one statement records: of more, PostgreSQL may think that it is most of a table."""
+AWAY = (StoreUnavailable, StoreClosed, TimeoutError)
+"""What is about the store, and not about what is recorded."""
 End = tuple[Attempt, Outcome]
 
 
@@ -66,7 +68,7 @@ class Finisher:
             async with asyncio.timeout(TIMEOUT):
                 await self._notebook.write()
             await self._record(ends)
-        except (StoreUnavailable, TimeoutError):
+        except AWAY:
             # To say all of it again is safe: the leases tell what was recorded.
             self._ends[:0] = ends
             self._gathered.set()
@@ -75,7 +77,7 @@ class Finisher:
     async def _record(self, ends: Sequence[End]) -> None:
         try:
             settled = await self._finish(ends)
-        except (StoreUnavailable, TimeoutError):
+        except AWAY:
             raise
         except Exception as error:  # noqa: BLE001 - it is recorded, or logged
             if len(ends) == 1:
@@ -92,7 +94,7 @@ class Finisher:
         end = (attempt, Fail(attempt.job, f"its outcome was refused: {error}"))
         try:
             settled = await self._finish([end])
-        except (StoreUnavailable, TimeoutError):
+        except AWAY:
             raise
         except Exception:
             logger.exception("the end of %r cannot be recorded; its lease will run out", attempt)

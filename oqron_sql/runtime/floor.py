@@ -17,7 +17,7 @@ from oqron_sql.runtime.attempts import Attempt, outcome_of
 from oqron_sql.runtime.backoff import Strategy
 from oqron_sql.runtime.context import Stop
 from oqron_sql.runtime.deadlines import Deadlines
-from oqron_sql.runtime.handlers import NOBODY, Handlers
+from oqron_sql.runtime.handlers import Handlers, NoHandler
 from oqron_sql.runtime.notes import Notebook, Tell
 from oqron_sql.runtime.threads import ThreadCall, Threads
 
@@ -62,6 +62,7 @@ class Floor:
         """Whether no more jobs are to begin."""
         self._concurrency = self._free = concurrency
         self._handlers, self._strategies, self._notebook = handlers, strategies, notebook
+        self._nobody = handlers.nobody()
         self._report, self._tell, self._listened = report, tell, listened
         self._loud = False
         self._loop = asyncio.get_running_loop()
@@ -78,7 +79,7 @@ class Floor:
         """Run `jobs` as slots get free; `lease` seconds were asked for at `asked_at`."""
         sizes = 0
         for job in jobs:
-            entry = self._handlers.find(job.name) or NOBODY
+            entry = self._handlers.find(job.name) or self._nobody
             attempt = Attempt(job, self._notebook, entry, asked_at, lease)
             self.held.add(attempt)
             self.ready.append(attempt)
@@ -259,7 +260,8 @@ class Floor:
             logger.warning("%r failed, %s; next in %s", attempt, reason, delay, extra=facts)
         elif isinstance(outcome, Fail):
             reason = outcome.reason
-            logger.error("%r failed for good, %s", attempt, reason, exc_info=error, extra=facts)
+            told = None if isinstance(error, NoHandler) else error  # whose traceback is all ours
+            logger.error("%r failed for good, %s", attempt, reason, exc_info=told, extra=facts)
         return outcome
 
     def _cancel(self, attempt: Attempt) -> None:

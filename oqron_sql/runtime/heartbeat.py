@@ -120,7 +120,8 @@ class Heartbeat:
         asked_at = time.monotonic()
         jobs = [attempt.job for attempt in attempts]
         try:
-            await store.connect()
+            if store is not self._store:  # a twin; the worker's own is connected by the caller
+                await store.connect()
             if extend:
                 found = await store.extend_locks(self._queue, jobs, self._lease)
             else:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -11,8 +10,7 @@ from typing import Any
 from oqron_sql.contract import AsyncStore, EventType
 from oqron_sql.errors import JobNotFound, LeaseLost
 from oqron_sql.runtime.context import Context
-
-logger = logging.getLogger("oqron_sql")
+from oqron_sql.runtime.persisting import warn_of
 
 PAUSE = 0.2
 Tell = Callable[[EventType, str, Any], None]
@@ -71,8 +69,8 @@ class Notebook:
                 self._tell(EventType.JOB_PROGRESS, job.id, progress[-1])
         except (LeaseLost, JobNotFound):
             self._lost(context)
-        except Exception:
-            logger.warning("notes of job %s could not be written", job.id, exc_info=True)
+        except Exception as error:  # noqa: BLE001 - it is logged; the job's end matters more
+            warn_of(error, "notes of job %s could not be written", job.id)
 
 
 def _by_attempt(

@@ -1,4 +1,4 @@
-"""Loops that nothing ends but their owner."""
+"""Loops that nothing ends but their owner, or the end of the store."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import logging
 import random
 from collections.abc import Awaitable, Callable
 
-from oqron_sql.errors import StoreUnavailable
+from oqron_sql.errors import StoreClosed, StoreUnavailable
 
 logger = logging.getLogger("oqron_sql")
 
@@ -18,11 +18,17 @@ LONGEST_PAUSE = 5.0
 async def persist(
     what: str, step: Callable[[], Awaitable[object]], done: Callable[[], bool]
 ) -> None:
-    """Repeat `step` until `done`; after a failure pause, longer each time, and go on."""
+    """Repeat `step` until `done`; after a failure pause, longer each time, and go on.
+
+    Raises:
+        StoreClosed: the store is not connected, which no pause mends.
+    """
     failures = 0
     while not done():
         try:
             await step()
+        except StoreClosed:
+            raise
         except Exception as error:  # noqa: BLE001 - it is logged, and tried again
             failures += 1
             longest = min(FIRST_PAUSE * 2**failures, LONGEST_PAUSE)
@@ -33,8 +39,15 @@ async def persist(
             failures = 0
 
 
+def on_failure(call: Callable[[BaseException], None], task: asyncio.Task[None]) -> None:
+    """Call `call` with the error that ended a task, if one did."""
+    error = None if task.cancelled() else task.exception()
+    if error is not None:
+        call(error)
+
+
 def warn_of(error: Exception, message: str, *args: object) -> None:
     """Log that something failed which will be tried again; a database that is away in one line."""
-    known = isinstance(error, StoreUnavailable | TimeoutError)
+    known = isinstance(error, StoreUnavailable | StoreClosed | TimeoutError)
     said = str(error) or type(error).__name__
     logger.warning(f"{message}: %s", *args, said, exc_info=None if known else error)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import functools
+import logging
 import random
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import timedelta
@@ -14,11 +16,13 @@ from oqron_sql.errors import ConfigurationError
 from oqron_sql.runtime.firing import fire
 from oqron_sql.runtime.hearing import Hearing, waking_of
 from oqron_sql.runtime.orders import Span, after
-from oqron_sql.runtime.persisting import persist
+from oqron_sql.runtime.persisting import on_failure, persist
 from oqron_sql.runtime.signals import on_signal
 from oqron_sql.runtime.stores import awaitable, fitting
 from oqron_sql.runtime.telling import tell
 from oqron_sql.runtime.watching import wait_for
+
+logger = logging.getLogger("oqron_sql")
 
 TIMEOUT = 30.0
 LOOK_AFTER = 0.05
@@ -34,7 +38,7 @@ class Scheduler:
     that other processes put; by default the store does, if it can.
 
     `await scheduler.run()` is a process of its own: it ends with SIGTERM or SIGINT. Within an
-    application, `async with scheduler:` fires until the block ends.
+    application, `async with scheduler:` fires until the block ends, and raises what `run` does.
 
     Raises:
         InvalidInput: an argument cannot be what it is.
@@ -56,6 +60,7 @@ class Scheduler:
         self._waking = waking
         self._told = asyncio.Event()
         self._watches: list[Watch] = []
+        self._failure: BaseException | None = None
 
     def __repr__(self) -> str:
         return f"<Scheduler of {', '.join(map(repr, self.queues))}>"
@@ -65,13 +70,14 @@ class Scheduler:
 
         Raises:
             ConfigurationError: it does so already.
+            StoreClosed: the store was not connected, or was disconnected meanwhile.
         """
         async with self:
             with on_signal(self._told.set):
                 await self._told.wait()
 
     async def start(self) -> None:
-        """Begin to fire, in the background, until `close`.
+        """Begin to fire, in the background, until `close`, or until the store is closed.
 
         Raises:
             ConfigurationError: it does so already.
@@ -79,8 +85,11 @@ class Scheduler:
         if self._watches:
             raise ConfigurationError(f"{self!r} works already")
         self._told.clear()
+        self._failure = None
         store, waking = awaitable(self.store), waking_of(self.store, self._waking)
-        self._watches = [Watch(store, queue, self._poll, waking) for queue in self.queues]
+        self._watches = [
+            Watch(store, queue, self._poll, waking, failed=self._fail) for queue in self.queues
+        ]
         for watch in self._watches:
             watch.start()
 
@@ -94,17 +103,31 @@ class Scheduler:
         await self.start()
         return self
 
-    async def __aexit__(self, *_: object) -> None:
+    async def __aexit__(self, kind: object, *_: object) -> None:
         await self.close()
+        if kind is None and self._failure is not None:
+            raise self._failure
+
+    def _fail(self, error: BaseException) -> None:
+        if self._failure is None:
+            self._failure = error
+            logger.error("%r ends: %s", self, error)
+            self._told.set()
 
 
 class Watch:
     """Fires the schedules of one queue."""
 
     def __init__(
-        self, store: AsyncStore, queue: str, poll: timedelta, waking: Waking | None
+        self,
+        store: AsyncStore,
+        queue: str,
+        poll: timedelta,
+        waking: Waking | None,
+        *,
+        failed: Callable[[BaseException], None],
     ) -> None:
-        self._store, self._queue, self._poll = store, queue, poll
+        self._store, self._queue, self._poll, self._failed = store, queue, poll, failed
         self._hearing = Hearing(store, queue, waking, heed=self._heed, woken=self._woken)
         self._soon = asyncio.Event()
         self._looking: asyncio.TimerHandle | None = None
@@ -131,7 +154,9 @@ class Watch:
             self._looking.cancel()
 
     def _run(self, what: str, step: Callable[[], Awaitable[object]]) -> None:
-        self._tasks.append(asyncio.ensure_future(persist(what, step, lambda: self._closed)))
+        task = asyncio.ensure_future(persist(what, step, lambda: self._closed))
+        task.add_done_callback(functools.partial(on_failure, self._failed))
+        self._tasks.append(task)
 
     async def _step(self) -> None:
         """Fire what is due, and wait until something is."""

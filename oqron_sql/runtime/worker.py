@@ -17,7 +17,7 @@ from oqron_sql.runtime.crew import Crew
 from oqron_sql.runtime.handlers import B, H, Handlers
 from oqron_sql.runtime.hearing import waking_of
 from oqron_sql.runtime.orders import Span, after
-from oqron_sql.runtime.plan import Plan
+from oqron_sql.runtime.plan import Plan, check_lease
 from oqron_sql.runtime.signals import on_signal
 from oqron_sql.runtime.stores import awaitable, fitting
 
@@ -28,15 +28,15 @@ class Worker:
     """Runs the jobs of one queue, on any store, which the caller connects and disconnects.
 
     `concurrency` handlers run at a time. `lease` is how long a job is ours before it has to be
-    extended, and so about how long a job waits whose worker was killed; after `max_lost` such
-    losses it fails. `limits` are those of a fetch: rate, concurrency per group and of the queue,
-    newest first. Up to `prefetch` jobs are leased ahead of need, and no more than a tenth of a
-    second's work. `poll` bounds how long a job can wait that nobody told of. With `schedules` it
-    fires those of its queue, too. `waking` tells of jobs that other processes add; by default the
-    store does, if it can.
+    extended, 0.3 seconds at least, and so about how long a job waits whose worker was killed; after
+    `max_lost` such losses it fails. `limits` are those of a fetch: rate, concurrency per group and
+    of the queue, newest first. Up to `prefetch` jobs are leased ahead of need, and no more than a
+    tenth of a second's work. `poll` bounds how long a job can wait that nobody told of. With
+    `schedules` it fires those of its queue, too. `waking` tells of jobs that other processes add;
+    by default the store does, if it can.
 
     `await worker.run()` is a process of its own: it ends with SIGTERM or SIGINT. Within an
-    application, `async with worker:` works until the block ends.
+    application, `async with worker:` works until the block ends, and raises what `run` does.
 
     Raises:
         InvalidInput: an argument cannot be what it is.
@@ -65,7 +65,7 @@ class Worker:
             queue=check_name("queue", queue),
             worker_id=check_name("worker_id", worker_id or new_worker_id()),
             concurrency=check_count("concurrency", concurrency, least=1),
-            lease=check_duration("lease", after(lease, "lease"), positive=True),
+            lease=check_lease("lease", after(lease, "lease")),
             limits=limits,
             prefetch=check_count("prefetch", prefetch),
             poll=check_duration("poll", after(poll, "poll"), positive=True),
@@ -81,6 +81,7 @@ class Worker:
         self._crew: Crew | None = None
         self._closing: asyncio.Task[None] | None = None
         self._told: asyncio.Event | None = None
+        self._failure: BaseException | None = None
 
     def __repr__(self) -> str:
         return f"<Worker {self.id} of {self.queue!r}>"
@@ -122,7 +123,7 @@ class Worker:
             check_count("prefetch", prefetch)
             self._plan = dataclasses.replace(self._plan, prefetch=prefetch)
         if lease is not None:
-            span = check_duration("lease", after(lease, "lease"), positive=True)
+            span = check_lease("lease", after(lease, "lease"))
             self._plan = dataclasses.replace(self._plan, lease=span)
         if grace is not None:
             self._grace = after(grace, "grace").total_seconds()
@@ -135,7 +136,7 @@ class Worker:
         An `async def` is run in the event loop, a plain function in a thread.
 
         Raises:
-            ConfigurationError: the name has a handler.
+            ConfigurationError: the name has a handler, or what is decorated can be none.
         """
         return self._handlers.handler(name)
 
@@ -143,7 +144,7 @@ class Worker:
         """Run jobs of that name up to `size` at a time, whatever is there, by one call.
 
         Raises:
-            ConfigurationError: the name has a handler.
+            ConfigurationError: the name has a handler, or what is decorated can be none.
         """
         return self._handlers.batch_handler(name, size=size)
 
@@ -161,9 +162,10 @@ class Worker:
 
         It gets the number of failed attempts and the last error, and returns how long to wait.
         """
+        check_name("name", name)
 
         def register(strategy: Strategy) -> Strategy:
-            self._strategies[check_name("name", name)] = strategy
+            self._strategies[name] = strategy
             return strategy
 
         return register
@@ -175,6 +177,7 @@ class Worker:
 
         Raises:
             ConfigurationError: it works already.
+            StoreClosed: the store was not connected, or was disconnected meanwhile.
         """
         told = self._told = asyncio.Event()
         with on_signal(self._signalled):
@@ -186,18 +189,23 @@ class Worker:
                 raise
             finally:
                 await self.close()
+        self._raise_failure()
 
     async def start(self) -> None:
-        """Begin to work, in the background, until `close`.
+        """Begin to work, in the background, until `close`, or until the store is closed.
 
         Raises:
             ConfigurationError: it works already.
         """
         self._refuse_at_work()
+        if not self._handlers.names:
+            logger.warning("%r has no handlers, so every job will fail", self)
         store = awaitable(self.store)
         waking = waking_of(self.store, self._waking)
-        self._closing = None
-        self._crew = Crew(store, self._handlers, self._strategies, self._plan, waking)
+        self._closing = self._failure = None
+        self._crew = Crew(
+            store, self._handlers, self._strategies, self._plan, waking, failed=self._fail
+        )
         self._crew.start()
         logger.info("%r works with %r, %d at a time", self, self._handlers, self._plan.concurrency)
 
@@ -225,8 +233,26 @@ class Worker:
         await self.start()
         return self
 
-    async def __aexit__(self, *_: object) -> None:
+    async def __aexit__(self, kind: object, *_: object) -> None:
         await self.close()
+        if kind is None:
+            self._raise_failure()
+
+    def _fail(self, error: BaseException) -> None:
+        """End, because a part of it has: nothing that runs could be recorded."""
+        if self._failure is not None or self._crew is None:
+            return
+        self._failure = error
+        logger.error("%r ends: %s", self, error)
+        if self._told is not None:
+            self._told.set()
+        self.hurry()
+        if self._closing is None:
+            self._closing = asyncio.ensure_future(self._close(self._crew, 0))
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            raise self._failure
 
     def _signalled(self) -> None:
         if self._told is None:

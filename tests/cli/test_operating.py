@@ -69,6 +69,9 @@ def test_a_job_is_shown_with_all_it_carries(sqlite_operator: Operator) -> None:
     assert "    at all\n" in said
     assert "\x1b" not in said
     assert "attempts               1 of 1\n" in said
+    assert said.count("Trace") == 1
+    (attempt,) = sqlite_operator.read("jobs", "show", HOSTILE, ids["failed"])["attempt_logs"]
+    assert "Trace" in attempt["stacktrace"]  # for programs, all of it
 
 
 def test_jobs_are_changed_and_those_that_cannot_be_are_told(operator: Operator) -> None:

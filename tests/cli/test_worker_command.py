@@ -60,6 +60,7 @@ def wait_to_work(command: Command) -> Command:
         (f"{WORKERS}:worker --grace long", "--grace: must read like"),
         (f"{WORKERS}:worker --lease long", "--lease: must read like"),
         (f"{WORKERS}:worker --lease 0s --processes 2", "--lease: must be positive"),
+        (f"{WORKERS}:worker --lease 10ms --processes 2", "--lease: must be at least 0.3 s"),
         (f"{WORKERS}:worker --concurrency 0", "'--concurrency'"),
         (f"{WORKERS}:worker --url nonsense", "not a database URL"),
         (f"{WORKERS}:worker --url sqlite://", "memory of one process"),
