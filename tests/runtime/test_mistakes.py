@@ -41,7 +41,7 @@ def queue_of(store: MemoryStore) -> Any:
         ({"timeout": "soon"}, "timeout: must read like"),
         ({"remove_on_fail": "soon"}, "remove_on_fail: must read like"),
         ({"delay": INSTANT}, "delay: an instant is not taken: give what is left until it, as in"),
-        ({"delay": object()}, "delay: must be a timedelta, seconds or a text like"),
+        ({"delay": b"soon"}, "delay: must be a timedelta, seconds or a text like"),
     ],
     ids=str,
 )
