@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, delete, select
+from sqlalchemy import ColumnElement, and_, delete, select
 
 from oqron_sql.contract.checks import check_count, check_name
 from oqron_sql.contract.model import FINISHED, Job, JobState
@@ -97,16 +97,17 @@ def _trim(tx: Tx, queue: str, state: JobState, most: int) -> None:
     spoken_of = and_(
         jobs.c.seq == table.c.job_seq, jobs.c.lease == table.c.lease, in_state(jobs, state)
     )
-    newest_first: Select[Any] = select(table.c.id, table.c.job_seq).join(jobs, spoken_of)
-    newest_first = newest_first.where(*line).order_by(table.c.id.desc())
-    rows = tx.conn.execute(newest_first.offset(most).limit(STEP)).all()
-    if not rows:
-        return
-    # With the last of them go the rows that spoke of jobs which are no more.
-    last = table.c.id.in_([row.id for row in rows])
-    past = last if len(rows) == STEP else table.c.id <= rows[0].id
-    tx.conn.execute(delete(table).where(*line, past))
-    _remove(tx, [row.job_seq for row in rows])
+    newest_first = select(table.c.id).join(jobs, spoken_of).where(*line)
+    last_kept = newest_first.order_by(table.c.id.desc()).offset(most - 1).limit(1)
+    # Rows, too, that speak of jobs which are no more.
+    past = select(table.c.id, table.c.job_seq, table.c.lease).where(
+        *line, table.c.id < last_kept.scalar_subquery()
+    )
+    rows = tx.conn.execute(past.order_by(table.c.id).limit(STEP)).all()
+    if rows:
+        # These alone: an end with a lower number may have been committed since.
+        tx.conn.execute(delete(table).where(table.c.id.in_([row.id for row in rows])))
+        _remove(tx, [row.job_seq for row in rows], {(row.job_seq, row.lease) for row in rows})
 
 
 def _remove(tx: Tx, seqs: Sequence[int], known: set[tuple[int, int]] | None = None) -> int:
