@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, delete, select
+from sqlalchemy import ColumnElement, Row, Select, and_, delete, select
 
 from oqron_sql.contract.checks import check_count, check_name
 from oqron_sql.contract.model import FINISHED, Job, JobState
@@ -31,7 +31,8 @@ def keep(tx: Tx, queue: str, ended: Iterable[tuple[Job, JobState]]) -> None:
     gone = [job.seq for job, _, kept in asked if kept is True or (kept is not False and kept == 0)]
     noted = [each for each in asked if each[2] is not False and each[0].seq not in gone]
     if gone:
-        _remove(tx, [seq for seq in gone if seq is not None])
+        ended_now = _ended(tx, [seq for seq in gone if seq is not None])
+        remove_rows(tx, tx.conn.execute(tx.dialect.lock_rows(ended_now)).all())
     if noted:
         now = tx.read_clock()
         rows = [_row(queue, job, state, kept, now) for job, state, kept in noted]
@@ -49,13 +50,15 @@ def remove_expired(tx: Tx, queue: str, *, limit: int = STEP) -> int:
     tx.begin()
     due = select(table.c.id, table.c.job_seq, table.c.lease).where(is_over(tx, queue))
     due = due.order_by(table.c.expires_at).limit(min(limit, STEP))
-    while rows := tx.conn.execute(tx.dialect.lock_rows(due)).all():
-        tx.conn.execute(delete(table).where(table.c.id.in_([row.id for row in rows])))
-        known = {(row.job_seq, row.lease) for row in rows}
-        gone = _remove(tx, [row.job_seq for row in rows], known)
-        if gone:
+    held: list[int] = []
+    while len(held) < STEP:
+        others = due.where(table.c.id.not_in(held)) if held else due
+        rows = tx.conn.execute(tx.dialect.lock_rows(others)).all()
+        gone, left = _remove(tx, rows)
+        if gone or not rows:
             return gone
-        # All of these spoke of jobs that were removed or retried meanwhile.
+        # The rest spoke of jobs that were removed or retried meanwhile.
+        held += left
     return 0
 
 
@@ -100,20 +103,39 @@ def _trim(tx: Tx, queue: str, state: JobState, most: int) -> None:
     newest_first = select(table.c.id).join(jobs, spoken_of).where(*line)
     last_kept = newest_first.order_by(table.c.id.desc()).offset(most - 1).limit(1)
     # Rows, too, that speak of jobs which are no more.
-    past = select(table.c.id, table.c.job_seq, table.c.lease).where(
+    past: Select[Any] = select(table.c.id, table.c.job_seq, table.c.lease).where(
         *line, table.c.id < last_kept.scalar_subquery()
     )
     rows = tx.conn.execute(past.order_by(table.c.id).limit(STEP)).all()
     if rows:
-        # These alone: an end with a lower number may have been committed since.
-        tx.conn.execute(delete(table).where(table.c.id.in_([row.id for row in rows])))
-        _remove(tx, [row.job_seq for row in rows], {(row.job_seq, row.lease) for row in rows})
+        _remove(tx, rows)
 
 
-def _remove(tx: Tx, seqs: Sequence[int], known: set[tuple[int, int]] | None = None) -> int:
-    """Delete those of the jobs that are finished, and have the lease that is known of them."""
+def _remove(tx: Tx, rows: Sequence[Row[Any]]) -> tuple[int, list[int]]:
+    """Delete the finished jobs that `rows` speak of, and these rows alone.
+
+    Return how many jobs that were, and the rows that are left: somebody has locked their jobs.
+    """
+    if not rows:
+        return 0, []
+    jobs, table = tx.tables.jobs, tx.tables.retention
+    meant = {(row.job_seq, row.lease) for row in rows}
+    found = tx.conn.execute(tx.dialect.lock_rows(_ended(tx, [seq for seq, _ in meant]))).all()
+    found = [job for job in found if (job.seq, job.lease) in meant]
+    gone = remove_rows(tx, found)
+    locked = meant - {(job.seq, job.lease) for job in found}
+    if locked:
+        ended = _ended(tx, [seq for seq, _ in locked]).with_only_columns(jobs.c.seq, jobs.c.lease)
+        locked &= {(job.seq, job.lease) for job in tx.conn.execute(ended)}
+    left = [row.id for row in rows if (row.job_seq, row.lease) in locked]
+    over = [row.id for row in rows if (row.job_seq, row.lease) not in locked]
+    if over:
+        tx.conn.execute(delete(table).where(table.c.id.in_(over)))
+    return gone, left
+
+
+def _ended(tx: Tx, seqs: Sequence[int]) -> Select[Any]:
+    """Select those of the jobs that are finished."""
     jobs = tx.tables.jobs
     query = doomed(jobs).add_columns(jobs.c.lease)
-    query = query.where(jobs.c.seq.in_(seqs), in_state(jobs, *FINISHED)).order_by(jobs.c.seq)
-    rows = tx.conn.execute(tx.dialect.lock_rows(query)).all()
-    return remove_rows(tx, [r for r in rows if known is None or (r.seq, r.lease) in known])
+    return query.where(jobs.c.seq.in_(seqs), in_state(jobs, *FINISHED)).order_by(jobs.c.seq)

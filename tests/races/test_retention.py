@@ -45,6 +45,30 @@ def test_an_end_that_is_committed_late_is_not_forgotten(engine: sa.Engine) -> No
         assert left(store, [first, second, third, fourth]) == [fourth.id]
 
 
+def test_a_job_that_is_locked_when_its_time_is_over_goes_later(engine: sa.Engine) -> None:
+    with SQLStore(engine) as store, engine.connect() as host:
+        jobs = lease(store, 2, timedelta(0))
+        store.finish_jobs(QUEUE, [Complete(job) for job in jobs])
+        with host.begin():
+            store.using(host).append_logs(QUEUE, jobs[0].id, ["a note"])
+            assert store.remove_expired(QUEUE) == 1
+            assert store.remove_expired(QUEUE) == 0
+            assert left(store, jobs) == [jobs[0].id]
+        assert store.remove_expired(QUEUE) == 1
+        assert left(store, jobs) == []
+
+
+def test_a_job_that_is_locked_when_it_is_displaced_goes_later(engine: sa.Engine) -> None:
+    with SQLStore(engine) as store, engine.connect() as host:
+        jobs = lease(store, 3, 1)
+        store.finish_jobs(QUEUE, [Complete(jobs[0])])
+        with host.begin():
+            store.using(host).append_logs(QUEUE, jobs[0].id, ["a note"])
+            store.finish_jobs(QUEUE, [Complete(jobs[1])])
+        store.finish_jobs(QUEUE, [Complete(jobs[2])])
+        assert left(store, jobs) == [jobs[2].id]
+
+
 def counting_apart(engine: sa.Engine) -> tuple[SQLStore, SQLStore]:
     """Return two stores that do not wait for each other to count."""
     one, other = SQLStore(engine), SQLStore(engine)
