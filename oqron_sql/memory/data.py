@@ -56,7 +56,8 @@ class QueueData:
         self.last_turn = 0
         self.leases_taken: dict[timedelta, deque[datetime]] = {}
         self.buckets: dict[tuple[str, Granularity, datetime], Bucket] = {}
-        self.expiries: list[tuple[datetime, int, int]] = []  # when, which job, under which lease
+        # When, which job, under which lease, and how it ended.
+        self.expiries: list[tuple[datetime, int, int, JobState]] = []
         self.schedules: dict[str, Schedule] = {}
         self.kept: dict[tuple[JobState, int], dict[int, int]] = {}
         self._order: list[tuple[int, int]] = []

@@ -6,7 +6,7 @@ import heapq
 from datetime import timedelta
 
 from oqron_sql.contract.checks import check_count
-from oqron_sql.contract.model import FINISHED, JobState
+from oqron_sql.contract.model import JobState
 from oqron_sql.memory.changing import delete
 from oqron_sql.memory.data import QueueData, Record
 from oqron_sql.memory.operation import Operation
@@ -21,7 +21,7 @@ def keep(op: Operation, record: Record) -> None:
         delete(op, record)
     elif isinstance(kept, timedelta):
         due = op.after("retention", kept)
-        heapq.heappush(queue.expiries, (due, record.seq, record.job.lease))
+        heapq.heappush(queue.expiries, (due, record.seq, record.job.lease, state))
     elif kept is not False:
         _displace(op, queue, record, kept)
 
@@ -39,11 +39,10 @@ def remove_expired(op: Operation, queue: str, *, limit: int = 1000) -> int:
 def expired(op: Operation, queue: QueueData) -> Record | None:
     """Return the finished job whose time was over first, or None."""
     while queue.expiries and queue.expiries[0][0] < op.now:
-        _, seq, lease = queue.expiries[0]
-        for state in FINISHED:
-            record = queue.states[state].get(seq)
-            if record is not None and record.job.lease == lease:
-                return record
+        _, seq, lease, state = queue.expiries[0]
+        record = queue.states[state].get(seq)
+        if record is not None and record.job.lease == lease:
+            return record
         heapq.heappop(queue.expiries)  # it was removed or retried meanwhile
     return None
 

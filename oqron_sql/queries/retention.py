@@ -1,7 +1,8 @@
 """How long finished jobs are kept.
 
-A job that is to go one day has a row here, so that the others cost nothing. The lease in it tells
-whether it still speaks of the job: one that was retried has another, or has not ended.
+A job that is to go one day has a row here, so that the others cost nothing. The state and the lease
+in it tell whether it still speaks of the job: one that was retried has another lease, or has not
+ended, or was cancelled before it began again.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, and_, delete, select
+from sqlalchemy import ColumnElement, Row, Select, Table, and_, delete, select
 
 from oqron_sql.contract.checks import check_count, check_name
 from oqron_sql.contract.model import FINISHED, Job, JobState
@@ -48,7 +49,7 @@ def remove_expired(tx: Tx, queue: str, *, limit: int = STEP) -> int:
     check_count("limit", limit, least=1)
     table = tx.tables.retention
     tx.begin()
-    due = select(table.c.id, table.c.job_seq, table.c.lease).where(is_over(tx, queue))
+    due = select(*_spoken_of(table)).where(is_over(tx, queue))
     due = due.order_by(table.c.expires_at).limit(min(limit, STEP))
     held: list[int] = []
     while len(held) < STEP:
@@ -103,9 +104,7 @@ def _trim(tx: Tx, queue: str, state: JobState, most: int) -> None:
     newest_first = select(table.c.id).join(jobs, spoken_of).where(*line)
     last_kept = newest_first.order_by(table.c.id.desc()).offset(most - 1).limit(1)
     # Rows, too, that speak of jobs which are no more.
-    past: Select[Any] = select(table.c.id, table.c.job_seq, table.c.lease).where(
-        *line, table.c.id < last_kept.scalar_subquery()
-    )
+    past = select(*_spoken_of(table)).where(*line, table.c.id < last_kept.scalar_subquery())
     rows = tx.conn.execute(past.order_by(table.c.id).limit(STEP)).all()
     if rows:
         _remove(tx, rows)
@@ -119,19 +118,29 @@ def _remove(tx: Tx, rows: Sequence[Row[Any]]) -> tuple[int, list[int]]:
     if not rows:
         return 0, []
     jobs, table = tx.tables.jobs, tx.tables.retention
-    meant = {(row.job_seq, row.lease) for row in rows}
-    found = tx.conn.execute(tx.dialect.lock_rows(_ended(tx, [seq for seq, _ in meant]))).all()
-    found = [job for job in found if (job.seq, job.lease) in meant]
+    meant = {_end(row) for row in rows}
+    ended = _ended(tx, [row.seq for row in rows])
+    found = [job for job in tx.conn.execute(tx.dialect.lock_rows(ended)) if _end(job) in meant]
     gone = remove_rows(tx, found)
-    locked = meant - {(job.seq, job.lease) for job in found}
+    locked = meant - {_end(job) for job in found}
     if locked:
-        ended = _ended(tx, [seq for seq, _ in locked]).with_only_columns(jobs.c.seq, jobs.c.lease)
-        locked &= {(job.seq, job.lease) for job in tx.conn.execute(ended)}
-    left = [row.id for row in rows if (row.job_seq, row.lease) in locked]
-    over = [row.id for row in rows if (row.job_seq, row.lease) not in locked]
+        still: Select[Any] = ended.with_only_columns(jobs.c.seq, jobs.c.state, jobs.c.lease)
+        locked &= {_end(job) for job in tx.conn.execute(still)}
+    left = [row.id for row in rows if _end(row) in locked]
+    over = [row.id for row in rows if _end(row) not in locked]
     if over:
         tx.conn.execute(delete(table).where(table.c.id.in_(over)))
     return gone, left
+
+
+def _spoken_of(table: Table) -> tuple[Any, ...]:
+    """Return the columns that tell of which end of which job a row speaks."""
+    return table.c.id, table.c.job_seq.label("seq"), table.c.state, table.c.lease
+
+
+def _end(row: Row[Any]) -> tuple[int, str, int]:
+    """Return the end that a row of jobs is at, or that a row here speaks of."""
+    return row.seq, row.state, row.lease
 
 
 def _ended(tx: Tx, seqs: Sequence[int]) -> Select[Any]:

@@ -131,6 +131,19 @@ async def test_a_job_is_kept_for_its_span(store: AsyncStore, harness: StoreHarne
 
 
 @requires("movable_clock")
+async def test_a_cancelled_job_is_not_removed_as_one_that_completed(
+    store: AsyncStore, harness: StoreHarness
+) -> None:
+    """It was to go a minute after its completion, was retried, and cancelled before it began."""
+    made = await completed(store, remove_on_complete=MINUTE)
+    await store.retry_jobs(QUEUE, COMPLETED)
+    assert await store.cancel_job(QUEUE, made.id, unstarted=True)
+    await harness.advance(HOUR)
+    assert await store.remove_expired(QUEUE) == 0
+    assert await states(store, [made]) == [FAILED]
+
+
+@requires("movable_clock")
 async def test_no_more_go_at_once_than_allowed(store: AsyncStore, harness: StoreHarness) -> None:
     made = [await completed(store, remove_on_complete=MINUTE) for _ in range(3)]
     await harness.advance(MINUTE + SECOND)
