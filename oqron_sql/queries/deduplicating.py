@@ -37,7 +37,9 @@ def take_back(tx: Tx, rows: Sequence[Row[Any, *tuple[Any, ...]]]) -> None:
         if found is not None:
             if not found.over:
                 continue
-            tx.conn.execute(update(jobs).where(*slot).values(dedup_slot=null()))
+            # Asked again: since it was read, somebody else may hold the key.
+            over = update(jobs).where(*slot, jobs.c.dedup_until < tx.now())
+            tx.conn.execute(over.values(dedup_slot=null()))
         try:
             with tx.conn.begin_nested():
                 tx.conn.execute(
