@@ -67,7 +67,7 @@ def remove_rows(tx: Tx, rows: Sequence[Row[Any]]) -> int:
 def obliterate(tx: Tx, queue: str, *, force: bool = False) -> None:
     """Delete everything about a queue, unless jobs run in it."""
     check_name("queue", queue)
-    jobs, groups, t = tx.tables.jobs, tx.tables.groups, tx.tables
+    jobs, groups, queues, t = tx.tables.jobs, tx.tables.groups, tx.tables.queues, tx.tables
     tx.begin()
     if not force:
         _refuse_active(tx, queue)
@@ -88,15 +88,11 @@ def obliterate(tx: Tx, queue: str, *, force: bool = False) -> None:
         if not force:
             # A fetch may have leased one meanwhile; then nothing of this happens.
             _refuse_active(tx, queue)
-    for table, column in (
-        (t.pauses, t.pauses.c.queue_name),
-        (groups, groups.c.queue_name),
-        (t.takes, t.takes.c.queue_name),
-        (t.retention, t.retention.c.queue_name),
-        (t.schedules, t.schedules.c.queue_name),
-        (t.queues, t.queues.c.name),
-    ):
-        tx.conn.execute(delete(table).where(column == queue))
+    for table in (t.pauses, t.takes, t.retention, t.schedules):
+        tx.conn.execute(delete(table).where(table.c.queue_name == queue))
+    # These rows stay, as they were made: others have looked for them, and rely on them.
+    tx.conn.execute(update(queues).where(queues.c.name == queue).values(paused=false()))
+    tx.conn.execute(update(groups).where(groups.c.queue_name == queue).values(served=0))
     tallies.forget(tx, queue)
     metrics.forget(tx, queue)
     flows.tell(tx, [flows.Child.of(row, gone=True) for row in outside])

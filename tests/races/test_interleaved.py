@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
@@ -10,12 +13,21 @@ import pytest
 import sqlalchemy as sa
 
 from oqron_sql import SQLStore, new_job
-from oqron_sql.contract import Complete, Deduplication, Job, JobOptions, JobState
+from oqron_sql.contract import (
+    Complete,
+    Deduplication,
+    FetchOptions,
+    Group,
+    Job,
+    JobOptions,
+    JobState,
+)
 from tests.backends import BACKENDS, Backends
 from tests.conftest import installed
 
 QUEUE, OTHER = "interleaved", "elsewhere"
 MINUTE = timedelta(minutes=1)
+PATIENCE = 30.0
 SERVERS = ("pg-psycopg-blocking", "maria-pymysql")
 
 
@@ -40,14 +52,16 @@ def engine(url: str) -> Iterator[sa.Engine]:
     made.dispose()
 
 
-def once(engine: sa.Engine, when: str, *words: str, do: Callable[[], Any]) -> list[Any]:
-    """Do something `when` a statement with all of the words is executed, the first time."""
+def once(
+    engine: sa.Engine, when: str, *words: str, do: Callable[[], Any], nth: int = 1
+) -> list[Any]:
+    """Do something `when` the nth statement that has all of the words is executed."""
     done: list[Any] = []
+    seen = itertools.count(1)
 
     def executing(conn: Any, cursor: Any, statement: str, *_: Any) -> None:
-        if not done and all(word in statement for word in words):
-            done.append(None)
-            done[0] = do()
+        if all(word in statement for word in words) and next(seen) == nth:
+            done.append(do())
 
     sa.event.listen(engine, f"{when}_cursor_execute", executing)
     return done
@@ -76,3 +90,63 @@ def test_a_job_that_lives_again_takes_a_key_from_nobody(store: SQLStore, engine:
     holder = store.find_by_deduplication_key(QUEUE, "key")
     assert holder is not None
     assert holder.id == "new"
+
+
+def test_a_job_saved_while_its_queue_is_obliterated_is_handed_out(
+    store: SQLStore, engine: sa.Engine
+) -> None:
+    """Its transaction has found the row of its group, and ends when all is deleted."""
+    options, turns = JobOptions(group=Group(id="g")), FetchOptions(group_concurrency=1)
+    store.save_job(QUEUE, new_job(QUEUE, "old", opts=options))
+    store.finish_jobs(QUEUE, [Complete(each) for each in fetch(store, turns)])
+    with engine.connect() as conn, ThreadPoolExecutor(1) as other:
+        store.using(conn).save_job(QUEUE, new_job(QUEUE, "new", opts=options))
+        obliterating = other.submit(store.obliterate, QUEUE)
+        wait_until_done_or_waiting(obliterating, engine)
+        conn.commit()
+        obliterating.result()
+    saved = store.count_jobs(QUEUE, JobState.WAITING)  # MariaDB waits for it, and deletes it too
+    assert len(fetch(store, turns)) == saved
+
+
+def test_a_bound_is_kept_while_the_queue_is_obliterated(
+    store: SQLStore, engine: sa.Engine, backend: str
+) -> None:
+    """The row that keeps others out is there when it is looked for, and when it is written."""
+    if backend.startswith("maria"):
+        pytest.skip("whoever looks for the row keeps it from being deleted")
+    bound = FetchOptions(max_active=1)
+
+    def obliterate() -> None:
+        store.obliterate(QUEUE)
+        store.save_bulk(QUEUE, [new_job(QUEUE, "one") for _ in range(2)])
+
+    def make_the_row() -> None:
+        assert fetch(store, bound) == []
+
+    once(engine, "before", "INSERT", "oqron_queues", do=make_the_row)
+    once(engine, "before", "UPDATE", "oqron_queues", do=obliterate, nth=2)
+    with engine.connect() as conn, ThreadPoolExecutor(1) as other:
+        assert len(fetch(store.using(conn), bound)) == 1
+        waiting = other.submit(fetch, store, bound)
+        wait_until_done_or_waiting(waiting, engine)
+        conn.commit()
+        assert waiting.result() == []
+
+
+def fetch(store: Any, opts: FetchOptions) -> list[Job]:
+    found: list[Job] = store.fetch_jobs(QUEUE, "worker", MINUTE, 1, opts)
+    return found
+
+
+def wait_until_done_or_waiting(call: Future[Any], engine: sa.Engine) -> None:
+    """Wait until a call is over, or waits for a lock of somebody else."""
+    waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+    if engine.dialect.name != "postgresql":
+        waiting = "SELECT count(*) FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'"
+    deadline = time.monotonic() + PATIENCE
+    with engine.connect() as conn:
+        while not call.done() and not conn.scalar(sa.text(waiting)):
+            assert time.monotonic() < deadline
+            conn.rollback()
+            time.sleep(0.05)
