@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, delete, false, null, select, update
+from sqlalchemy import ColumnElement, Row, Select, delete, false, func, null, select, update
 
 from oqron_sql.contract.checks import check_duration, check_name, check_names
 from oqron_sql.contract.model import FINISHED, JobState, check_state
@@ -18,6 +18,8 @@ from oqron_sql.queries.rows import in_state
 from oqron_sql.queries.tx import Tx
 from oqron_sql.queries.waking import rouse
 from oqron_sql.schema.tables import RESTING, STATES
+
+STEP = 1000  # jobs whose parents are told, by one statement
 
 
 def clean_step(tx: Tx, queue: str, state: JobState, grace: timedelta, *, limit: int) -> int:
@@ -67,35 +69,53 @@ def remove_rows(tx: Tx, rows: Sequence[Row[Any]]) -> int:
 def obliterate(tx: Tx, queue: str, *, force: bool = False) -> None:
     """Delete everything about a queue, unless jobs run in it."""
     check_name("queue", queue)
-    jobs, groups, queues, t = tx.tables.jobs, tx.tables.groups, tx.tables.queues, tx.tables
+    t = tx.tables
     tx.begin()
     if not force:
         _refuse_active(tx, queue)
-    gone: list[ColumnElement[bool]] = [jobs.c.queue_name == queue]
-    if not force:
-        gone.append(jobs.c.state != JobState.ACTIVE.value)
-    query = doomed(jobs).where(
-        *gone,
-        jobs.c.parent_id.is_not(None),
-        jobs.c.parent_queue_name != queue,
-        ~jobs.c.parent_notified,
-    )
-    outside = tx.conn.execute(tx.current(query)).all()
-    told = select(jobs.c.seq).where(*gone, jobs.c.entries > 0)
     with tx.whole():
-        tx.conn.execute(delete(t.history).where(t.history.c.job_seq.in_(told)))
-        tx.conn.execute(delete(jobs).where(*gone))
-        if not force:
-            # A fetch may have leased one meanwhile; then nothing of this happens.
-            _refuse_active(tx, queue)
+        told = _delete_all(tx, queue, force=force)
     for table in (t.pauses, t.takes, t.retention, t.schedules):
         tx.conn.execute(delete(table).where(table.c.queue_name == queue))
     # These rows stay, as they were made: others have looked for them, and rely on them.
+    queues, groups = t.queues, t.groups
     tx.conn.execute(update(queues).where(queues.c.name == queue).values(paused=false()))
     tx.conn.execute(update(groups).where(groups.c.queue_name == queue).values(served=0))
-    tallies.forget(tx, queue)
     metrics.forget(tx, queue)
-    flows.tell(tx, [flows.Child.of(row, gone=True) for row in outside])
+    flows.tell(tx, [flows.Child.of(row, gone=True) for row in told])
+
+
+def _delete_all(tx: Tx, queue: str, *, force: bool) -> list[Row[Any]]:
+    """Delete all jobs of a queue and their tallies; return those that a parent elsewhere waits for.
+
+    Again until none is left at one moment: a worker may have had one during the statements before,
+    and may have handed it back, or finished it, which no longer counts once the tallies are locked.
+    """
+    jobs, entries = tx.tables.jobs, tx.tables.history
+    here = jobs.c.queue_name == queue
+    gone = here if force else here & (jobs.c.state != JobState.ACTIVE.value)
+    last = tx.conn.scalar(select(func.max(jobs.c.seq))) or 0
+    # Jobs that are saved from now on may stay, but none that counted in the tallies that go.
+    left = select(jobs.c.seq).where(here, (jobs.c.seq <= last) | in_state(jobs, *FINISHED)).limit(1)
+    elsewhere = jobs.c.parent_queue_name.is_not(None) & (jobs.c.parent_queue_name != queue)
+    awaited = jobs.c.parent_id.is_not(None) & elsewhere & ~jobs.c.parent_notified
+    query = tx.dialect.lock_rows(doomed(jobs).where(gone, awaited).limit(STEP), skip_locked=False)
+    told: list[Row[Any]] = []
+    while True:
+        # Locked, for one that ends meanwhile tells its parent itself.
+        while rows := tx.conn.execute(query).all():
+            delete_rows(tx, rows)
+            told += rows
+        others = select(jobs.c.seq).where(gone, ~awaited, jobs.c.entries > 0)
+        tx.conn.execute(delete(entries).where(entries.c.job_seq.in_(others)))
+        tx.conn.execute(delete(jobs).where(gone, ~awaited))
+        counted = tallies.lock(tx, queue)
+        if tx.conn.execute(tx.current(left)).first() is None:
+            tallies.forget(tx, counted)
+            return told
+        if not force:
+            # A fetch has leased one meanwhile: then nothing of this happens.
+            _refuse_active(tx, queue)
 
 
 def _refuse_active(tx: Tx, queue: str) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Table, bindparam, delete, func, select
+from sqlalchemy import ColumnElement, Row, Table, bindparam, delete, func, select
 
 from oqron_sql.contract.model import FINISHED, JobState
 from oqron_sql.queries.tx import Tx
@@ -48,7 +48,18 @@ def read(tx: Tx, queue: str) -> dict[JobState, int]:
     return dict.fromkeys(FINISHED, 0) | {JobState(state): int(n) for state, n in found}
 
 
-def forget(tx: Tx, queue: str) -> None:
-    """Delete the tallies of a queue that is emptied."""
+def lock(tx: Tx, queue: str) -> Sequence[Row[Any]]:
+    """Let nobody count in the tallies that a queue has now; return them."""
     table = tx.tables.tallies
-    tx.conn.execute(delete(table).where(table.c.queue_name == queue))
+    mine = select(table.c.queue_name, table.c.state, table.c.shard).order_by(*table.primary_key)
+    mine = mine.where(table.c.queue_name == queue)
+    return tx.conn.execute(tx.dialect.lock_rows(mine, skip_locked=False)).all()
+
+
+def forget(tx: Tx, rows: Sequence[Row[Any]]) -> None:
+    """Delete tallies that were locked, when no job is left that counts in them."""
+    table = tx.tables.tallies
+    for queue, state in sorted({(row.queue_name, row.state) for row in rows}):
+        shards = [row.shard for row in rows if (row.queue_name, row.state) == (queue, state)]
+        mine = (table.c.queue_name == queue, table.c.state == state, table.c.shard.in_(shards))
+        tx.conn.execute(delete(table).where(*mine))

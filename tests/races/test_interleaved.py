@@ -21,7 +21,10 @@ from oqron_sql.contract import (
     Job,
     JobOptions,
     JobState,
+    Release,
 )
+from oqron_sql.contract.options import ANY
+from oqron_sql.testing.steps import with_parent
 from tests.backends import BACKENDS, Backends
 from tests.conftest import installed
 
@@ -134,7 +137,73 @@ def test_a_bound_is_kept_while_the_queue_is_obliterated(
         assert waiting.result() == []
 
 
-def fetch(store: Any, opts: FetchOptions) -> list[Job]:
+def test_a_child_that_ends_while_its_queue_is_obliterated_counts_once(
+    store: SQLStore, engine: sa.Engine
+) -> None:
+    children = [new_job(QUEUE, "child"), new_job(OTHER, "child")]
+    store.save_flow(with_parent(parent := new_job(OTHER, "parent"), *children))
+
+    def finish() -> None:
+        store.finish_jobs(QUEUE, [Complete(each) for each in fetch(store)])
+
+    once(engine, "before", "DELETE", "history", do=finish)
+    with SQLStore(engine) as mine:
+        mine.obliterate(QUEUE)
+    found = store.get_job(OTHER, parent.id)
+    assert found is not None
+    assert (found.state, found.pending_children_count) == (JobState.WAITING_CHILDREN, 1)
+
+
+def test_a_job_that_ends_just_while_its_queue_is_obliterated_is_not_left(
+    store: SQLStore, engine: sa.Engine, backend: str
+) -> None:
+    """It is active when the others are deleted, and no longer when active ones are looked for."""
+    if backend.startswith("maria"):
+        pytest.skip("whoever deletes the others holds it up")
+    store.save_job(QUEUE, made := new_job(QUEUE, "one"))
+    held: list[Job] = []
+    once(engine, "before", "DELETE", "history", do=lambda: held.extend(fetch(store)))
+    ended = once(
+        engine,
+        "after",
+        "DELETE FROM oqron_jobs",
+        do=lambda: store.finish_jobs(QUEUE, [Complete(held[0])]),
+    )
+    with SQLStore(engine) as mine:
+        mine.obliterate(QUEUE)
+    assert len(ended) == 1
+    assert store.get_job(QUEUE, made.id) is None
+    store.save_job(QUEUE, new_job(QUEUE, "new"))
+    store.finish_jobs(QUEUE, [Complete(each) for each in fetch(store)])
+    assert store.count_jobs(QUEUE, JobState.COMPLETED) == 1
+
+
+def test_a_child_handed_back_while_its_queue_is_obliterated_is_told_of(
+    store: SQLStore, engine: sa.Engine, backend: str
+) -> None:
+    """It is active when those whose parents are to be told are looked for, and waits then."""
+    if backend.startswith("maria"):
+        pytest.skip("whoever deletes the others holds it up")
+    child, parent = new_job(QUEUE, "child"), new_job(OTHER, "parent")
+    store.save_flow(with_parent(parent, child))
+    held: list[Job] = []
+    once(engine, "after", "count(", do=lambda: held.extend(fetch(store)))
+    ended = once(
+        engine,
+        "before",
+        "DELETE",
+        "history",
+        do=lambda: store.finish_jobs(QUEUE, [Release(held[0])]),
+    )
+    with SQLStore(engine) as mine:
+        mine.obliterate(QUEUE)
+    assert len(ended) == 1
+    found = store.get_job(OTHER, parent.id)
+    assert found is not None
+    assert (store.get_job(QUEUE, child.id), found.state) == (None, JobState.WAITING)
+
+
+def fetch(store: Any, opts: FetchOptions = ANY) -> list[Job]:
     found: list[Job] = store.fetch_jobs(QUEUE, "worker", MINUTE, 1, opts)
     return found
 
