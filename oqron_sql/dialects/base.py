@@ -137,6 +137,13 @@ class Dialect(Connecting, Examining, Waking):
         """Return the server's clock plus what the parameter `span` says, as an expression."""
         return span
 
+    def written(self, span: BindParameter[Any]) -> ColumnElement[Any]:
+        """Return what `later` does, by the clock of the moment in which a row is written.
+
+        A statement may have waited for the row. No index can serve it.
+        """
+        return self.later(span)
+
     def spans(self, conn: Connection, spans: Mapping[str, timedelta]) -> dict[str, Any]:
         """Return the values of parameters of `later`, by default after reading the clock."""
         read = conn.scalar(select(func.current_timestamp(type_=sqltypes.String())))

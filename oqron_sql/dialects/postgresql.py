@@ -241,6 +241,10 @@ class PostgreSQL(Upserting):
         # can serve. A statement that had to wait writes a lease that is shorter, never longer.
         return func.statement_timestamp(type_=TIMESTAMP(timezone=True)) + span
 
+    def written(self, span: BindParameter[Any]) -> ColumnElement[Any]:
+        # Read before the wait for a row, and again if somebody changed it meanwhile.
+        return func.clock_timestamp(type_=TIMESTAMP(timezone=True)) + span
+
     def claim(self, work: Work, claim: Claim, params: Values) -> Sequence[Row[Any]]:
         return work.conn.execute(claim.once(_claiming), params).all()
 

@@ -99,7 +99,7 @@ def extend_lock(tx: Tx, id: str, consumer: str, ttl: timedelta, broker: str | No
         mine.append(messages.c.broker.in_(brokers))
     else:
         mine.append(messages.c.broker == check_name("broker", broker))
-    if tx.conn.execute(update(messages).where(*mine).values(due=tx.now(ttl))).rowcount == 0:
+    if tx.conn.execute(update(messages).where(*mine).values(due=tx.written(ttl))).rowcount == 0:
         raise ClaimLost(broker, str(id), consumer)
 
 

@@ -45,7 +45,7 @@ def extend_lock(
     statement = (
         update(jobs)
         .where(jobs.c.id == job_id, jobs.c.queue_name == queue)
-        .values(lock_until=tx.now(duration))
+        .values(lock_until=tx.written(duration))
     )
     if lease is None:
         return tx.conn.execute(statement.where(in_state(jobs, JobState.ACTIVE))).rowcount == 1

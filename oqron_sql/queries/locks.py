@@ -64,7 +64,7 @@ def renew(tx: Tx, key: str, owner: str, ttl: timedelta) -> bool:
     check_names(key=key, owner=owner)
     tx.check_end("ttl", check_ttl(ttl))
     locks = tx.tables.locks
-    longer = update(locks).where(*_owned(tx, key, owner)).values(expires_at=tx.now(ttl))
+    longer = update(locks).where(*_owned(tx, key, owner)).values(expires_at=tx.written(ttl))
     return tx.conn.execute(longer).rowcount == 1
 
 
@@ -112,10 +112,10 @@ def _take(tx: Tx, found: Row[Any], owner: str, ttl: timedelta) -> bool:
     same = [locks.c.name == found.name, locks.c.fence == found.fence, locks.c.owner == found.owner]
     if found.held:
         same.append(locks.c.expires_at > tx.now())
-        values: dict[str, Any] = {"expires_at": tx.now(ttl)}
+        values: dict[str, Any] = {"expires_at": tx.written(ttl)}
     else:
         same.append(locks.c.expires_at <= tx.now())
-        values = {"expires_at": tx.now(ttl), "owner": owner, "fence": locks.c.fence + 1}
+        values = {"expires_at": tx.written(ttl), "owner": owner, "fence": locks.c.fence + 1}
     return tx.conn.execute(update(locks).where(*same).values(values)).rowcount == 1
 
 

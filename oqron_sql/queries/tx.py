@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
+    BindParameter,
     ColumnElement,
     Connection,
     Select,
@@ -120,11 +121,15 @@ class Tx:
 
     def now(self, offset: timedelta = timedelta(0)) -> ColumnElement[Any]:
         """Return the database's clock plus `offset`, for use in a statement."""
+        return type_coerce(self.dialect.later(self._span(offset)), INSTANT)
+
+    def written(self, offset: timedelta) -> ColumnElement[Any]:
+        """Return what `now` does, as of when the row is written: a statement may wait for it."""
+        return type_coerce(self.dialect.written(self._span(offset)), INSTANT)
+
+    def _span(self, offset: timedelta) -> BindParameter[Any]:
         span = self.dialect.span("span")
-        value = self.spans(span=offset)["span"]
-        return type_coerce(
-            self.dialect.later(bindparam(None, value, span.type, unique=True)), INSTANT
-        )
+        return bindparam(None, self.spans(span=offset)["span"], span.type, unique=True)
 
     def spans(self, **spans: timedelta) -> dict[str, Any]:
         """Return the parameters of a prepared statement that count from the database's clock."""
