@@ -177,7 +177,8 @@ class Leasing(Protocol):
 
         Ending a job frees its deduplication key, tells its parent, all the way up, and removes what
         its options do not want kept, in the same transaction. Repeating a call whose reply was lost
-        is safe.
+        is safe. If others of a call are lost, a completion that was recorded may be told as lost,
+        too: of a job that somebody removed, or retried, in that very moment.
         """
 
     def recover_lost(self, queue: str, *, limit: int = 100, max_lost: int = 3) -> list[Recovered]:
