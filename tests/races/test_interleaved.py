@@ -112,6 +112,19 @@ def test_a_job_saved_while_its_queue_is_obliterated_is_handed_out(
     assert len(fetch(store, turns)) == saved
 
 
+def test_a_job_saved_when_the_others_are_deleted_is_handed_out(
+    store: SQLStore, engine: sa.Engine
+) -> None:
+    options, turns = JobOptions(group=Group(id="g")), FetchOptions(group_concurrency=1)
+    store.save_job(QUEUE, new_job(QUEUE, "old", opts=options))
+    store.finish_jobs(QUEUE, [Complete(each) for each in fetch(store, turns)])
+    new = new_job(QUEUE, "new", opts=options)
+    once(engine, "after", "DELETE FROM oqron_jobs", do=lambda: store.save_job(QUEUE, new))
+    with SQLStore(engine) as mine:
+        mine.obliterate(QUEUE)
+    assert [each.id for each in fetch(store, turns)] == [new.id]
+
+
 def test_a_bound_is_kept_while_the_queue_is_obliterated(
     store: SQLStore, engine: sa.Engine, backend: str
 ) -> None:
