@@ -194,12 +194,16 @@ class Settled(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Extension:
-    """What became of one lease to be extended; `lock_until` is None when it was `lost`."""
+    """What became of one lease to be extended; `lock_until` is None when it was `lost`.
+
+    One that was `skipped` is held and stands as it was: another transaction had the job's row.
+    """
 
     job_id: str
     lease: int
     lock_until: datetime | None
     cancelled: bool = False
+    skipped: bool = False
 
     @property
     def lost(self) -> bool:

@@ -158,8 +158,9 @@ class Leasing(Protocol):
         """Let many leases end at now + `duration`, in one statement, and none sooner than it would.
 
         So a call that the caller gave up, and that is carried out late, cannot cut short what a
-        later one was told. Says of each lease whether it was lost, and of its job whether it was
-        cancelled.
+        later one was told. No lease waits for the row of another job: one whose row is held by
+        another transaction is skipped, and said to be; ask again. Says of each lease besides
+        whether it was lost, and of its job whether it was cancelled.
         """
 
     def check_locks(self, queue: str, jobs: Sequence[Job]) -> list[Extension]:

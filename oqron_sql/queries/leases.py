@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import functools
+import dataclasses
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import BigInteger, Select, Update, case, null, select, type_coerce, update
+from sqlalchemy import Select, Update, bindparam, case, null, select, update
 
 from oqron_sql.contract.checks import (
     check_count,
@@ -17,15 +17,12 @@ from oqron_sql.contract.checks import (
     check_own_queue,
 )
 from oqron_sql.contract.model import Extension, Job, JobState, Recovered
-from oqron_sql.dialects import Dialect
 from oqron_sql.errors import LeaseLost
 from oqron_sql.queries import flows, metrics, retention, tallies
 from oqron_sql.queries.rows import in_state, job_columns, job_from_row, jobs_from_rows
 from oqron_sql.queries.tx import INSTANT, Tx
 from oqron_sql.queries.waking import report, rouse
 from oqron_sql.schema.tables import STATES, Tables
-
-LEASE = {"seq": BigInteger(), "lease": BigInteger()}
 
 
 def lease_lost(tx: Tx, queue: str, job_id: str, lease: int) -> LeaseLost:
@@ -56,17 +53,23 @@ def extend_lock(
 
 
 def extend_locks(tx: Tx, queue: str, jobs: Sequence[Job], duration: timedelta) -> list[Extension]:
-    """Extend many leases in one statement, then read back what became of each."""
+    """Lock the rows that can be had at once, extend their leases, and look at the others."""
     _check(queue, jobs)
     check_duration("duration", duration)
     if not jobs:
         return []
     tx.begin()
-    leases = [[job.seq, job.lease] for job in jobs]
-    extending = _extending(tx.tables, tx.dialect, tx.dialect.batch_size(leases))
-    params = {**tx.dialect.batch_values(LEASE, leases), **tx.spans(lock=duration)}
-    tx.conn.execute(extending, params)
-    return _looked_up(tx, jobs)
+    locked = {row.seq: row for row in tx.conn.execute(_locking(tx, jobs, duration))}
+    held = [locked[job.seq] for job in jobs if _is_held(job, locked.get(job.seq))]
+    if held:
+        until = held[0].until
+        extending = _extending(tx.tables, [row.seq for row in held])
+        if tx.conn.execute(extending, {"until": until}).rowcount == len(jobs):
+            return [_extended(job, locked[job.seq], until) for job in jobs]
+    return [
+        dataclasses.replace(each, skipped=not each.lost and job.seq not in locked)
+        for job, each in zip(jobs, _looked_up(tx, jobs), strict=True)
+    ]
 
 
 def check_locks(tx: Tx, queue: str, jobs: Sequence[Job]) -> list[Extension]:
@@ -82,6 +85,17 @@ def _check(queue: str, jobs: Sequence[Job]) -> None:
 
 
 def _looked_up(tx: Tx, jobs: Sequence[Job]) -> list[Extension]:
+    query = tx.current(_standing(tx, jobs))
+    found = {row.seq: row for row in tx.conn.execute(query)}
+    return [_extension(job, found.get(job.seq)) for job in jobs]
+
+
+def _locking(tx: Tx, jobs: Sequence[Job], duration: timedelta) -> Select[Any]:
+    # With the new end: what is extended can be told without reading it again.
+    return tx.dialect.lock_rows(_standing(tx, jobs).add_columns(tx.now(duration).label("until")))
+
+
+def _standing(tx: Tx, jobs: Sequence[Job]) -> Select[Any]:
     table = tx.tables.jobs
     columns = (
         table.c.seq,
@@ -90,33 +104,33 @@ def _looked_up(tx: Tx, jobs: Sequence[Job]) -> list[Extension]:
         table.c.lock_until,
         table.c.cancelled_at,
     )
-    query = select(*columns).where(table.c.seq.in_([job.seq for job in jobs]))
-    found = {row.seq: row for row in tx.conn.execute(tx.current(query))}
-    return [_extension(job, found.get(job.seq)) for job in jobs]
+    return select(*columns).where(table.c.seq.in_([job.seq for job in jobs]))
 
 
-@functools.lru_cache(maxsize=64)
-def _extending(tables: Tables, dialect: Dialect, size: int) -> Update:
-    jobs, batch = tables.jobs, dialect.batch(LEASE, size)
-    until = type_coerce(dialect.later(dialect.span("lock")), INSTANT)
-    # The statement may have waited for the row of another job, while a later call for this one was
-    # answered: what that was told must stay true.
+def _extending(tables: Tables, seqs: Sequence[int]) -> Update:
+    jobs, until = tables.jobs, bindparam("until", type_=INSTANT)
+    # It may be late, while a later call for this one was answered: what that was told must stay
+    # true.
     longer = case((jobs.c.lock_until > until, jobs.c.lock_until), else_=until)
-    return (
-        update(jobs)
-        .where(
-            jobs.c.seq == batch.c.seq,
-            jobs.c.lease == batch.c.lease,
-            jobs.c.locked_by.is_not(None),
-        )
-        .values(lock_until=longer)
-    )
+    # By keys, and joined with nothing: MariaDB would join all rows of a short table, and wait for
+    # those that others hold.
+    mine = (jobs.c.seq.in_(seqs), jobs.c.locked_by.is_not(None))
+    return update(jobs).where(*mine).values(lock_until=longer)
+
+
+def _is_held(job: Job, row: Any) -> bool:
+    return row is not None and row.lease == job.lease and row.locked_by is not None
 
 
 def _extension(job: Job, row: Any) -> Extension:
-    if row is None or row.lease != job.lease or row.locked_by is None:
+    if not _is_held(job, row):
         return Extension(job.id, job.lease, None)
     return Extension(job.id, job.lease, row.lock_until, row.cancelled_at is not None)
+
+
+def _extended(job: Job, row: Any, until: datetime) -> Extension:
+    longer = max(until, row.lock_until or until)
+    return Extension(job.id, job.lease, longer, row.cancelled_at is not None)
 
 
 def release_lock(tx: Tx, queue: str, job_id: str, *, lease: int | None = None) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 
-from oqron_sql.contract import AsyncStore
+from oqron_sql.contract import AsyncStore, Job
 from oqron_sql.runtime.floor import Floor
+from oqron_sql.runtime.persisting import warn_of
 from oqron_sql.runtime.plan import Plan
 
 HORIZON = 0.1
@@ -69,7 +70,27 @@ class Fetcher:
         self.came_short = len(jobs) < n
         if not self.came_short:
             self.news.set()  # there may be more
+        if jobs and time.monotonic() - asked_at > lease / 2:
+            jobs = await self._admit_extended(jobs, lease)
         self._floor.admit(jobs, asked_at, lease)
+
+    async def _admit_extended(self, jobs: list[Job], lease: float) -> list[Job]:
+        """Admit what can be extended after a fetch that had to wait; return what else is held.
+
+        By our reckoning a lease counts from when it was asked for: without this a job would begin
+        that has to be stopped soon, though its lease was just written.
+        """
+        plan, asked_at = self._plan, time.monotonic()
+        try:
+            async with asyncio.timeout(lease / 4):
+                found = await self._store.extend_locks(plan.queue, jobs, plan.lease)
+        except Exception as error:  # noqa: BLE001 - the heartbeat tries it again, or fences them
+            warn_of(error, "jobs that were long in coming could not be extended")
+            return jobs
+        told = list(zip(jobs, found, strict=True))
+        extended = [job for job, each in told if not (each.lost or each.skipped)]
+        self._floor.admit(extended, asked_at, lease)
+        return [job for job, each in told if each.skipped]
 
     def _wanted(self) -> int:
         floor = self._floor

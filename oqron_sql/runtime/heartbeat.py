@@ -134,7 +134,7 @@ class Heartbeat:
                 self._stop(attempt, Stop.LEASE_LOST)
                 continue
             attempt.seen_at = asked_at
-            if extend:
+            if extend and not lease.skipped:
                 attempt.lease_end = asked_at + self._span
             if lease.cancelled:
                 self._stop(attempt, Stop.CANCELLED)

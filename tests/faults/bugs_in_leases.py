@@ -13,7 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from oqron_sql import AsyncSQLStore, Complete, Job, JobState
-from oqron_sql.contract import Extension, Settled
+from oqron_sql.contract import Settled
 from oqron_sql.dialects import sqlite
 from oqron_sql.queries import finishing, leases, saving
 from oqron_sql.queries.rows import job_columns
@@ -69,30 +69,31 @@ def finish_by_id() -> None:
 def extend_however_late() -> None:
     """A call that extends a lease, and was given up, can cut short what a later one was told."""
 
-    def extending(tables: Any, dialect: Any, size: int) -> Any:
-        jobs, batch = tables.jobs, dialect.batch(leases.LEASE, size)
-        later = sa.type_coerce(dialect.later(dialect.span("lock")), INSTANT)
-        mine = (jobs.c.seq == batch.c.seq, jobs.c.lease == batch.c.lease)
-        held = sa.update(jobs).where(*mine, jobs.c.locked_by.is_not(None))
-        return held.values(lock_until=later)
+    def extending(tables: Any, seqs: Any) -> Any:
+        jobs, until = tables.jobs, sa.bindparam("until", type_=INSTANT)
+        mine = (jobs.c.seq.in_(seqs), jobs.c.locked_by.is_not(None))
+        return sa.update(jobs).where(*mine).values(lock_until=until)
+
+    def locking(tx: Tx, jobs: Any, duration: timedelta) -> Any:
+        standing = leases._standing(tx, jobs).add_columns(tx.now(duration).label("until"))
+        return tx.dialect.lock_rows(standing, skip_locked=False)  # and so it comes late
 
     set_on(leases, "_extending", extending)
+    set_on(leases, "_locking", locking)
 
 
 def extend_by_id() -> None:
     """A lease that was lost can be extended."""
 
-    def extending(tables: Any, dialect: Any, size: int) -> Any:
-        jobs, batch = tables.jobs, dialect.batch(leases.LEASE, size)
-        later = sa.type_coerce(dialect.later(dialect.span("lock")), INSTANT)
-        return sa.update(jobs).where(jobs.c.seq == batch.c.seq).values(lock_until=later)
+    def extending(tables: Any, seqs: Any) -> Any:
+        jobs, until = tables.jobs, sa.bindparam("until", type_=INSTANT)
+        return sa.update(jobs).where(jobs.c.seq.in_(seqs)).values(lock_until=until)
 
-    def extension(job: Job, row: Any) -> Extension:
-        until = None if row is None else row.lock_until
-        return Extension(job.id, job.lease, until)
+    def is_held(job: Job, row: Any) -> bool:
+        return row is not None
 
     set_on(leases, "_extending", extending)
-    set_on(leases, "_extension", extension)
+    set_on(leases, "_is_held", is_held)
 
 
 def claim_in_two_steps() -> None:

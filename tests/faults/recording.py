@@ -137,7 +137,7 @@ class RecordedStore(AsyncSQLStore):
         call = super().extend_locks(queue, jobs, duration)
         extensions = await self.doom.around("extend", call)
         for each in extensions:
-            if each.lock_until is not None:
+            if each.lock_until is not None and not each.skipped:
                 facts = {"until": _seconds(each.lock_until), "valid": valid}
                 self.journal.write("extended", job=each.job_id, lease=each.lease, **facts)
         return extensions

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from oqron_sql import AsyncStore, Complete, Context, JobState
-from oqron_sql.contract import EventType, StoreEvent
+from oqron_sql.contract import EventType, Job, StoreEvent
+from oqron_sql.runtime.attempts import Attempt
 from oqron_sql.testing import StoreHarness
 from oqron_sql.testing.steps import PAYLOAD
 from tests.runtime.faults import Faulty
@@ -26,6 +27,7 @@ from tests.runtime.steps import (
     in_state,
     queue_of,
     until,
+    until_counted,
     worker_of,
     working,
 )
@@ -211,3 +213,55 @@ async def test_a_failing_heartbeat_goes_on(store: AsyncStore) -> None:
         gate.open()
         assert await job.result(10) == "done"
     assert gate.stopped == []
+
+
+async def test_a_job_that_was_long_in_coming_is_extended_before_it_begins(
+    store: AsyncStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the worker's reckoning, what is left of its lease is not enough to begin."""
+    queue, worker, gate = queue_of(store), worker_of(store, lease=1.2), Gate()
+    worker.handler()(gate)
+    fetch = store.fetch_jobs
+
+    async def fetch_late(*asked: Any) -> list[Job]:
+        await asyncio.sleep(1)
+        return await fetch(*asked)
+
+    job = await queue.add("job", PAYLOAD)
+    monkeypatch.setattr(store, "fetch_jobs", fetch_late)
+    async with working(worker):
+        await gate.entered()
+        (attempt,) = gate.inside
+        assert isinstance(attempt, Attempt)
+        assert attempt.lease_end - time.monotonic() > 0.6
+        gate.open()
+        assert await job.result(10) == PAYLOAD
+    assert gate.stopped == []
+    assert (await ended(store, job.id)).lost_count == 0
+
+
+async def test_of_jobs_that_were_long_in_coming_only_those_begin_that_are_held(
+    store: AsyncStore, harness: StoreHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One was taken back meanwhile, and another has it."""
+    queue, worker, gate = queue_of(store), worker_of(store, lease=1.2), Gate()
+    worker.handler()(gate)
+    other, fetch = await harness.another(), store.fetch_jobs
+    theirs: list[Job] = []
+
+    async def answered_late(*asked: Any) -> list[Job]:
+        found = await fetch(*asked)
+        if found and not theirs:
+            await other.update_job(QUEUE, found[0].id, {"state": JobState.WAITING})
+            theirs.extend(await other.fetch_jobs(QUEUE, "other", HOUR, 1))
+            await asyncio.sleep(0.8)
+        return found
+
+    await queue.add_bulk([("job", 1), ("job", 2)])
+    monkeypatch.setattr(store, "fetch_jobs", answered_late)
+    async with working(worker):
+        await gate.entered()
+        assert [context.id for context in gate.inside] != [theirs[0].id]
+        gate.open()
+        await until_counted(store, 1)
+        assert gate.most == 1
