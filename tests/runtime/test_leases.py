@@ -7,12 +7,13 @@ import contextlib
 import threading
 import time
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from oqron_sql import AsyncStore, Complete, Context, JobState
-from oqron_sql.contract import EventType, Job, StoreEvent
+from oqron_sql.contract import EventType, Extension, Job, StoreEvent
 from oqron_sql.runtime.attempts import Attempt
 from oqron_sql.testing import StoreHarness
 from oqron_sql.testing.steps import PAYLOAD
@@ -265,3 +266,28 @@ async def test_of_jobs_that_were_long_in_coming_only_those_begin_that_are_held(
         gate.open()
         await until_counted(store, 1)
         assert gate.most == 1
+
+
+async def test_a_lease_that_is_skipped_is_not_taken_for_extended(
+    store: AsyncStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its attempt is stopped in time, and no other."""
+    faulty = Faulty(store)
+    faulty.twinless = True
+    queue, worker, gate = queue_of(store), worker_of(faulty, lease=1.2, concurrency=2), Gate()
+    worker.handler()(gate)
+    held, other = await queue.add_bulk([("job", 1), ("job", 2)])
+    extend = store.extend_locks
+
+    async def skipping(*asked: Any) -> list[Extension]:
+        return [replace(each, skipped=each.job_id == held.id) for each in await extend(*asked)]
+
+    monkeypatch.setattr(store, "extend_locks", skipping)
+    async with working(worker):
+        await until(lambda: gate.stopped)
+        extended = faulty.calls["extend_locks"]
+        await until(lambda: faulty.calls["extend_locks"] > extended + 1)
+        assert gate.stopped == [held.id]
+        gate.open()
+        assert await other.result(10) == 2
+    assert (await ended(store, other.id)).lost_count == 0

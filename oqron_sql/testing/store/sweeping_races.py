@@ -100,6 +100,9 @@ async def test_extending_late_and_recovering_exclude_each_other(
         (extension,), recovered = await asyncio.gather(
             stores[0].extend_locks(QUEUE, [made], MINUTE), stores[1].recover_lost(QUEUE)
         )
+        if extension.skipped:  # the sweep had the row: what came of it, the next call tells
+            (extension,) = await stores[0].extend_locks(QUEUE, [made], MINUTE)
+        assert not extension.skipped
         assert extension.lost is bool(recovered)
         assert (await read(store, made)).lost_count == len(recovered)
         await store.obliterate(QUEUE, force=True)
