@@ -59,6 +59,10 @@ def once(
     engine: sa.Engine, when: str, *words: str, do: Callable[[], Any], nth: int = 1
 ) -> list[Any]:
     """Do something `when` the nth statement that has all of the words is executed."""
+    if engine.dialect.name != "postgresql":
+        pytest.skip(
+            "in a table so short one call may hold up the other, and both are of one thread"
+        )
     done: list[Any] = []
     seen = itertools.count(1)
 

@@ -183,6 +183,7 @@ async def test_a_store_that_was_never_connected_ends_who_uses_it(
 async def test_a_store_that_is_closed_meanwhile_ends_who_uses_it(
     tmp_path: Path, n: int, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.INFO, logger="oqron_sql")  # whatever a test before has set
     url = f"sqlite:///{tmp_path}/jobs.db"
     store, gate = closing(url)[n], Gate()
     worker = worker_of(store)
