@@ -126,7 +126,9 @@ def _save_chunk(tx: Tx, chunk: list[tuple[dict[str, Any], Job]], new: New) -> li
     rows = [row for row, _ in chunk]
     name = rows[0]["queue_name"], rows[0]["id"]
     if name in new and new[name] is None:
-        saved, new[name] = _save(tx, *chunk[0])
+        saved, is_new = _save(tx, *chunk[0])
+        if saved == name[1]:  # or another job stands for it, and one of this name may follow
+            new[name] = is_new
         return [saved]
     present, first = set().union(*rows), rows[0]
     if any(map(_special, rows)) or ("dedup_slot" in present and (_repeat(rows) or _late(chunk))):

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from oqron_sql.contract import AsyncStore, Complete, Fail, JobState, Release, Retry
-from oqron_sql.contract.options import Deduplication, Group, Repeat
+from oqron_sql.contract.options import Deduplication, Group, JobOptions, Repeat
 from oqron_sql.contract.schedules import Schedule
 from oqron_sql.errors import GroupFull, InvalidInput, LeaseLost
 from oqron_sql.testing.harness import StoreHarness, requires
@@ -257,6 +257,31 @@ async def test_a_parent_is_told_once_every_outcome_is_recorded(store: AsyncStore
     held, failing = await take(store), await take(store)
     await store.finish_jobs(QUEUE, [Fail(failing, "boom"), Release(held)])
     assert (await read(store, parent)).state is JobState.FAILED
+
+
+@requires("movable_clock")
+async def test_of_locks_that_end_together_the_older_job_s_comes_first(
+    store: AsyncStore, harness: StoreHarness
+) -> None:
+    made = [job(name) for name in "abc"]
+    made[0].opts = JobOptions(priority=1)
+    await save(store, *made)
+    held = await store.fetch_jobs(QUEUE, "me", SECOND, 3)
+    await store.extend_locks(QUEUE, held, MINUTE)
+    await harness.advance(HOUR)
+    assert [each.name for each in await store.get_stalled_jobs(QUEUE)] == ["a", "b", "c"]
+    assert [each.job_id for each in await store.recover_lost(QUEUE)] == [each.id for each in made]
+
+
+async def test_a_keyed_child_may_have_the_name_of_its_parent(store: AsyncStore) -> None:
+    """Another job stands for it; it is the parent that is new, and that does not wait for it."""
+    key = Deduplication(key="k")
+    await save_new(store, "holder", deduplication=key)
+    child, other, root = job("child", deduplication=key), job("other"), job("root")
+    child.id = root.id
+    with_parent(root, child, other)
+    await store.save_flow([child, other, root])
+    assert (await read(store, root)).pending_children_count == 1
 
 
 async def test_of_failures_told_at_once_the_nearer_one_is_the_reason(store: AsyncStore) -> None:
