@@ -180,14 +180,14 @@ def finish_forgotten() -> None:
 def key_is_not_unique() -> None:
     """A deduplication key is looked for, and nothing keeps two from not finding it at once."""
 
-    def save(tx: Tx, row: dict[str, Any], job: Job) -> str:
+    def save(tx: Tx, row: dict[str, Any], job: Job) -> tuple[str, bool]:
         jobs, key = tx.tables.jobs, row.get("dedup_slot")
         live = (jobs.c.deduplication_key == key, jobs.c.state.not_in(("completed", "failed")))
         found = tx.conn.scalar(sa.select(jobs.c.id).where(*live).limit(1))
         if key is not None and found is not None:
-            return str(found)
+            return str(found), False
         time.sleep(0.005)
         tx.dialect.insert_ignore(tx, jobs, {**row, "dedup_slot": job.id})
-        return job.id
+        return job.id, True
 
     set_on(saving, "_save", save)
