@@ -179,6 +179,7 @@ class Worker:
             ConfigurationError: it works already.
             StoreClosed: the store was not connected, or was disconnected meanwhile.
         """
+        self._refuse_at_work()  # before anything of the call that is at work is touched
         told = self._told = asyncio.Event()
         with on_signal(self._signalled):
             try:

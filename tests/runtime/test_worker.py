@@ -186,3 +186,20 @@ async def test_a_worker_works_once_at_a_time(store: AsyncStore) -> None:
                 await worker.start()
             await (await queue_of(store).add("job", PAYLOAD)).result(10)
     await worker.close()
+
+
+async def test_a_run_that_is_refused_leaves_the_worker_at_work(store: AsyncStore) -> None:
+    worker, queue = worker_of(store), queue_of(store)
+    worker.handler()(lambda context: None)
+    async with asyncio.timeout(20):
+        running = asyncio.create_task(worker.run())
+        await (await queue.add("job", PAYLOAD)).result(10)
+        with pytest.raises(ConfigurationError, match="works already"):
+            await worker.run()
+        await (await queue.add("job", PAYLOAD)).result(10)
+        await worker.close()
+        await running
+        async with working(worker):
+            with pytest.raises(ConfigurationError, match="works already"):
+                await worker.run()
+            await (await queue.add("job", PAYLOAD)).result(10)
