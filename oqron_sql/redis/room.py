@@ -40,9 +40,10 @@ class Room:
             yield turn
         finally:
             self._present -= 1
-            if turn in self._uncalled:
-                del self._uncalled[turn]
-            else:
+            was_called = turn not in self._uncalled
+            self._uncalled.pop(turn, None)
+            # Without a timer nobody would be woken for the next id that falls due.
+            if was_called or self._timer is None:
                 self.call()
             if not self._present:
                 self._set_timer(None)
@@ -66,8 +67,12 @@ class Room:
         sleep = LONGEST_SLEEP * random.uniform(1, 1.5)  # noqa: S311 - no secret
         self._set_timer(sleep if seconds is None else min(sleep, seconds + 0.0005))
 
+    def _ring(self) -> None:
+        self._timer = None
+        self.call()
+
     def _set_timer(self, seconds: float | None) -> None:
         if self._timer is not None:
             self._timer.cancel()
         loop = asyncio.get_running_loop()
-        self._timer = None if seconds is None else loop.call_later(seconds, self.call)
+        self._timer = None if seconds is None else loop.call_later(seconds, self._ring)

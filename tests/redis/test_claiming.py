@@ -152,6 +152,19 @@ async def test_a_call_passes_from_who_leaves_to_who_stays(
     await asyncio.gather(*waiting, return_exceptions=True)
 
 
+async def test_each_id_that_falls_due_wakes_somebody(
+    harness: RedisHarness, asleep: Asleep
+) -> None:
+    """Also after the one who was woken for the id before it has left with that."""
+    broker = AsyncRedisBroker(await harness.connection())
+    for n in (1, 2):
+        await broker.publish(Q, f"id-{n}", delay=timedelta(seconds=n))
+    waiting = [asyncio.create_task(broker.claim_blocking(Q, ME, HOUR, MINUTE)) for _ in range(2)]
+    await asleep(broker, 2)
+    claimed = await asyncio.wait_for(asyncio.gather(*waiting), 10)
+    assert sorted(map(str, claimed)) == ["id-1", "id-2"]
+
+
 async def test_what_was_not_heard_is_seen_when_it_hears_again(
     harness: RedisHarness, proxy: Proxy, asleep: Asleep
 ) -> None:
