@@ -73,7 +73,7 @@ class AsyncRedisBroker:
         check_name("id", id)
         keys.from_now("delay", check_duration("delay", delay))
         check_priority(priority)
-        await self._desk(broker).publishing.add(Message(id, delay, priority))
+        await self._asked(broker).publishing.add(Message(id, delay, priority))
 
     async def publish_batch(self, broker: str, messages: Sequence[Message]) -> None:
         """Publish all or none, in order; of equal ids the last counts."""
@@ -125,7 +125,7 @@ class AsyncRedisBroker:
     async def ack(self, broker: str, id: str) -> bool:
         """Take the id out, whatever its state; whether there was one."""
         check_name("id", id)
-        return _answer(await self._desk(broker).acking.add(id), broker, id)
+        return _answer(await self._asked(broker).acking.add(id), broker, id)
 
     async def remove(self, broker: str, id: str) -> bool:
         """Take the id out, whoever claimed it, and forget that it was published meanwhile."""
@@ -142,7 +142,7 @@ class AsyncRedisBroker:
         if priority is not None:
             check_priority(priority)
         given = (id, wait, priority)
-        return _answer(await self._desk(broker).nacking.add(given), broker, id)
+        return _answer(await self._asked(broker).nacking.add(given), broker, id)
 
     async def pause(self, broker: str) -> None:
         """Hand out nothing until `resume`; everything else goes on."""
@@ -202,6 +202,12 @@ class AsyncRedisBroker:
         desk = self._desks.get(check_name("broker", broker))
         if desk is None:
             desk = self._desks[broker] = _Desk(self._connection, broker)
+        return desk
+
+    def _asked(self, broker: str) -> _Desk:
+        """Return the desk, whose gatherings belong to the event loop of the connection."""
+        desk = self._desk(broker)
+        self._connection.check_open()
         return desk
 
     async def _known(self, broker: str) -> _Desk:

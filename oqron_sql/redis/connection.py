@@ -88,6 +88,9 @@ class RedisConnection:
                 await self._client.aclose()
                 self._client = clients.for_commands(self._url, cluster=True)
             await check_server(self._client, allow_eviction=self._allow_eviction)
+        if self.closed:  # meanwhile
+            await self._let_go()
+            raise StoreClosed(_CLOSED)
         self._is_open = True
 
     async def close(self) -> None:
@@ -99,6 +102,9 @@ class RedisConnection:
             return
         await self.listener.close()
         await asyncio.gather(*self._chores, return_exceptions=True)
+        await self._let_go()
+
+    async def _let_go(self) -> None:
         if self._url:
             await self._client.aclose()
 

@@ -134,5 +134,10 @@ class Listener:
             for heard in tuple(self._heard[channel]):
                 heard(None)
         elif message["type"] == "message":
+            try:
+                told = text(message["data"])
+            except UnicodeDecodeError:  # it is none of ours: those are in UTF-8
+                logger.warning("a message to %r is not UTF-8; it is skipped", channel)
+                return
             for heard in tuple(self._heard.get(channel, ())):
-                heard(text(message["data"]))
+                heard(told)

@@ -152,9 +152,7 @@ async def test_a_call_passes_from_who_leaves_to_who_stays(
     await asyncio.gather(*waiting, return_exceptions=True)
 
 
-async def test_each_id_that_falls_due_wakes_somebody(
-    harness: RedisHarness, asleep: Asleep
-) -> None:
+async def test_each_id_that_falls_due_wakes_somebody(harness: RedisHarness, asleep: Asleep) -> None:
     """Also after the one who was woken for the id before it has left with that."""
     broker = AsyncRedisBroker(await harness.connection())
     for n in (1, 2):

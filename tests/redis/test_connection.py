@@ -6,7 +6,10 @@ import asyncio
 import gc
 import logging
 import warnings
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from typing import Any
 
 import pytest
 import redis
@@ -101,6 +104,48 @@ async def test_it_is_used_between_opening_and_closing(
             await connection.close()
 
 
+async def test_what_is_closed_while_it_opens_stays_closed(
+    harness: RedisHarness, server: Server
+) -> None:
+    connection = RedisConnection(server.url("redis"))
+    opening = asyncio.create_task(connection.open())
+    await asyncio.sleep(0)
+    await connection.close()
+    with pytest.raises(StoreClosed, match="after close"):
+        await opening
+    with pytest.raises(StoreClosed, match="after close"):
+        await AsyncRedisStorage(connection).get("ns", "a")
+
+
+async def test_a_batch_under_way_takes_nothing_from_another_event_loop(
+    harness: RedisHarness,
+) -> None:
+    broker = AsyncRedisBroker(await harness.connection())
+    calls: list[Callable[[], Coroutine[Any, Any, object]]] = [
+        lambda: broker.publish("q", "c"),
+        lambda: broker.ack("q", "a"),
+        lambda: broker.nack("q", "a"),
+    ]
+
+    def elsewhere(call: Callable[[], Coroutine[Any, Any, object]]) -> None:
+        async def within() -> None:
+            with pytest.raises(ConfigurationError, match="another event loop"):
+                await asyncio.wait_for(call(), 5)
+
+        asyncio.run(within())
+
+    for call in calls:
+        await broker.publish("q", "a")
+        await broker.claim("q", "me", 1, MINUTE)
+        here = asyncio.create_task(call())
+        await asyncio.sleep(0)
+        # This loop stands still meanwhile, so that the batch stays under way.
+        with ThreadPoolExecutor(1) as threads:
+            outcome = threads.submit(elsewhere, call)
+        outcome.result()
+        await here
+
+
 def test_each_event_loop_needs_one_of_its_own(server: Server) -> None:
     made = RedisConnection(server.url("redis"))
     broker = AsyncRedisBroker(made)
@@ -156,6 +201,20 @@ async def test_one_more_connection_hears_for_all_queues(
     for n in range(30):
         await broker.publish(f"q{n}", f"id-{n}")
     assert await asyncio.gather(*waiting) == [f"id-{n}" for n in range(30)]
+
+
+async def test_a_message_that_is_not_utf_8_is_skipped(
+    harness: RedisHarness, server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    broker = AsyncRedisBroker(await harness.connection())
+    heard: list[object] = []
+    await broker.subscribe("news", heard.append)
+    with redis.Redis(port=server.port) as client:
+        client.publish("oqron:channel:{news}", b"\xff\xfe")
+    await broker.broadcast("news", 1)
+    await until(lambda: heard)
+    assert heard == [1]
+    assert "not UTF-8" in caplog.text
 
 
 async def test_all_keys_of_a_thing_are_in_one_slot(harness: RedisHarness, server: Server) -> None:
