@@ -26,6 +26,7 @@ from oqron_sql.notify import Notifier, QueueWakeup
 from oqron_sql.queries.tx import Settings, Tx
 from oqron_sql.schema.tables import tables
 from oqron_sql.shell import NO_LONGER, NOT_YET, Shell
+from oqron_sql.transaction import Transaction
 
 SHARDS = 16
 _stores: weakref.WeakSet[BaseStore] = weakref.WeakSet()
@@ -78,7 +79,7 @@ class BaseStore:
         twin._migrate = "off"
         twin._shell = shell
         twin._open()
-        if shell.source.engine is not None:
+        if shell.source.engine is not None or isinstance(shell, Transaction):
             _stores.add(twin)
         return twin
 

@@ -116,9 +116,10 @@ class SQLStore(BaseStore):
             ConfigurationError: this store is bound to a host's transaction already.
         """
         transaction = Transaction(self._shell)
+        twin = self._twin(transaction)  # kept here: a fork is told to those that live
         transaction.enter()
         try:
-            yield self._twin(transaction)
+            yield twin
         except BaseException:
             transaction.rollback()
             raise

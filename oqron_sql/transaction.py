@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import dataclasses
 from typing import TypeVar
 
@@ -47,14 +48,25 @@ class Transaction(Shell):
         """
         if self.closed:
             raise StoreClosed(self.closed)
-        if self._turn is not None:
-            self._turn.acquire()
         try:
+            self._open_connection.enter_context(self._turn or contextlib.nullcontext())
             self._conn = self._open_connection.enter_context(self._parent.connection())
             self.source.dialect.begin(self._conn)
         except (Again, DBAPIError, OSError, TimeoutError) as error:
             self._leave()
             raise StoreUnavailable("transaction") from (error.__cause__ or error)
+        except BaseException:
+            self._leave()
+            raise
+
+    def after_fork(self) -> None:
+        """Leave it to the process that this one was forked from: its connection is used there."""
+        if self._conn is None:
+            return
+        self.closed = "in a forked process; the transaction is that of the process that began it"
+        # Kept for ever. Even what is let go of as this process ends would roll back over there.
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._open_connection))
+        self._open_connection, self._conn = contextlib.ExitStack(), None
 
     def run(self, body: Body[R], *, repeatable: bool = True) -> R:
         """Run `body` in the transaction.
@@ -106,16 +118,13 @@ class Transaction(Shell):
 
     def _connection_of_it(self) -> Connection:
         if self._conn is None:
-            raise StoreClosed("outside of its transaction")
+            raise StoreClosed(self.closed or "outside of its transaction")
         return self._conn
 
     def _leave(self) -> None:
         self._conn = None
         with contextlib.suppress(SQLAlchemyError, OSError):
             self._open_connection.close()
-        if self._turn is not None:
-            self._turn.release()
-            self._turn = None
 
     def _is_over(self, error: DBAPIError) -> bool:
         dialect = self.source.dialect

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import os
 import signal
@@ -258,3 +259,23 @@ async def test_a_connection_closed_underneath_is_an_error(host: Host) -> None:
         store = Transaction(session, host.bare).store
     with pytest.raises(sa.exc.InvalidRequestError, match="closed"):
         await store.save_job(QUEUE, job())
+
+
+@pytest.mark.parametrize("name", BLOCKING)
+def test_a_transaction_is_left_to_the_process_that_began_it(url: str) -> None:
+    """A forked process neither goes on with it nor ends it, however it leaves the block."""
+    with SQLStore(url) as store:
+        with contextlib.ExitStack() as block:
+            joined = block.enter_context(store.transaction())
+            joined.save_job(QUEUE, job())
+
+            def leave_by_an_error() -> None:
+                with block:
+                    raise LookupError("mine")
+
+            refused = "StoreClosed: the store was used in a forked process; "
+            assert forked(lambda: joined.save_job(QUEUE, job())).startswith(refused)
+            assert forked(block.close).startswith(refused)
+            assert forked(leave_by_an_error) == "LookupError: mine"
+            joined.save_job(QUEUE, job())
+        assert store.count_jobs(QUEUE, JobState.WAITING) == 2
