@@ -135,12 +135,15 @@ class RedisConnection:
         """Run a script that is carried out once, however often the client sends it.
 
         Its last key is where the server keeps the reply for that. There are as many of them as
-        this connection had requests about `base` under way at a time.
+        this connection had requests under way at a time; with a client of the host's there is one
+        for each request.
         """
         slot = self._free_slots.pop() if self._free_slots else next(self._slots)
         keys = (*keys, f"{base}:request:{self._name}:{slot}")
         reply, was_sent_again = await self._run(script, keys, args)
-        if not was_sent_again:  # or it may be still on its way, as it is after a failure
+        # What was sent again may be still on its way, as it is after a failure. Whether a client of
+        # the host's has sent it again it does not say.
+        if self._url and not was_sent_again:
             self._free_slots.append(slot)
         return reply
 

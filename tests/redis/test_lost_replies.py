@@ -27,6 +27,7 @@ from oqron_sql.redis.script import Script
 from oqron_sql.testing.adapters.steps import until
 from tests.proxy import Proxy
 from tests.redis.harness import RedisHarness
+from tests.servers import Server
 
 Q, NS, ME, MINUTE = "queue", "things", "consumer-1", timedelta(minutes=1)
 
@@ -262,3 +263,25 @@ async def test_a_client_that_sends_nothing_again_says_that_it_does_not_know(
         assert not caught.value.unknown
         proxy.is_down = False
         await connection.close()
+
+
+async def test_what_a_hosts_client_sent_again_may_arrive_late(
+    harness: RedisHarness, server: Server
+) -> None:
+    """It does not say that it did, and the one it gave up may come after later requests."""
+    sent: list[tuple[Any, ...]] = []
+
+    class Noting(aioredis.Redis):
+        async def execute_command(self, *args: Any, **options: Any) -> Any:
+            sent.append(args)
+            above: Any = super()
+            return await above.execute_command(*args, **options)
+
+    async with Noting(port=server.port) as client, RedisConnection(client) as connection:
+        storage = AsyncRedisStorage(connection)
+        await storage.save(NS, "a", "old")
+        late = sent[-1]
+        assert late[0] in ("EVALSHA", "EVAL")
+        await storage.save(NS, "a", "new")
+        await connection.command(*late, changes=True)
+        assert await storage.get(NS, "a") == "new"
