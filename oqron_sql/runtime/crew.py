@@ -92,10 +92,14 @@ class Crew:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._hurried = asyncio.Event()
 
-    def start(self) -> None:
-        """Begin to work."""
+    async def start(self) -> None:
+        """Begin to work, or raise and leave nothing behind; waits for nothing unless it fails."""
         self._hearing.start()
-        self._heartbeat.start()
+        try:
+            self._heartbeat.start()
+        except BaseException:
+            await self._hearing.close()
+            raise
         fetcher, finisher = self._fetcher, self._finisher
         self._run("fetching", fetcher.step, lambda: fetcher.stopped)
         self._run("finishing", finisher.step, lambda: finisher.done)

@@ -197,9 +197,11 @@ class Floor:
             if made is None:
                 made = entry.call(group if entry.size else group[0])
             value = await made
-        except (KeyboardInterrupt, GeneratorExit):  # which are about the loop, not about the job
+        except KeyboardInterrupt:  # which is about the loop, not about the job
             raise
-        except BaseException as error:  # noqa: BLE001 - recorded, whatever somebody made of it
+        except BaseException as error:
+            if isinstance(error, GeneratorExit) and not self._loop.is_running():
+                raise  # the task is thrown away, and nobody is left to record anything
             self._end(group, [self._judge(attempt, error) for attempt in group])
         else:
             self._end(group, self._results(group, value))

@@ -7,6 +7,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable
+from concurrent.futures import Future
 from contextlib import suppress
 from datetime import timedelta
 
@@ -54,19 +55,21 @@ class Heartbeat:
         self._closing = asyncio.Event()
 
     def start(self) -> None:
-        """Beat until `close`."""
+        """Beat until `close`.
+
+        Raises:
+            OSError, RuntimeError: the system had no thread, or no files for an event loop.
+        """
         twin = self._store.twin() if isinstance(self._store, Twinning) else None
         if twin is None:
             self._task = self._loop.create_task(self._beat_on(self._store, self._closing))
             return
-        ready = threading.Event()
+        ready: Future[None] = Future()
         self._thread = threading.Thread(
-            target=lambda: asyncio.run(self._beat_apart(twin, ready)),
-            name="oqron_sql heartbeat",
-            daemon=True,
+            target=self._serve, args=(twin, ready), name="oqron_sql heartbeat", daemon=True
         )
         self._thread.start()
-        ready.wait()
+        ready.result()
 
     async def close(self) -> None:
         """Beat no more."""
@@ -78,9 +81,18 @@ class Heartbeat:
                 self._loop.call_soon_threadsafe(self._closing.set)
             await asyncio.to_thread(self._thread.join, self._span)
 
-    async def _beat_apart(self, twin: AsyncStore, ready: threading.Event) -> None:
+    def _serve(self, twin: AsyncStore, ready: Future[None]) -> None:
+        try:
+            with asyncio.Runner() as runner:
+                runner.run(self._beat_apart(twin, ready))
+        except BaseException as error:
+            if ready.done():
+                raise
+            ready.set_exception(error)  # no files for an event loop: who starts it is told
+
+    async def _beat_apart(self, twin: AsyncStore, ready: Future[None]) -> None:
         self._loop, self._closing = asyncio.get_running_loop(), asyncio.Event()
-        ready.set()
+        ready.set_result(None)
         await self._beat_on(twin, self._closing)
         try:
             await twin.disconnect()

@@ -29,11 +29,18 @@ class Threads:
         self._calls: queue.SimpleQueue[ThreadCall | None] = queue.SimpleQueue()
 
     def submit(self, call: ThreadCall) -> None:
-        """Make the call in a thread, as soon as one is free."""
-        self._calls.put(call)
+        """Make the call in a thread, as soon as one is free; if none can be had, report that."""
         if self._started < self._most:
-            self._started += 1
-            threading.Thread(target=self._serve, name="oqron_sql handler", daemon=True).start()
+            thread = threading.Thread(target=self._serve, name="oqron_sql handler", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError as error:  # the system has no more: those that are there do it
+                if not self._started:
+                    call.refuse(error)
+                    return
+            else:
+                self._started += 1
+        self._calls.put(call)
 
     def close(self) -> None:
         """Let the threads end when they have nothing left to do; waits for none."""
@@ -69,6 +76,10 @@ class ThreadCall:
         except BaseException as raised:  # noqa: BLE001 - whatever it is, it is reported
             error = raised
         self._report(value, error)
+
+    def refuse(self, error: BaseException) -> None:
+        """Report an error in place of a call that cannot be made."""
+        self._report(None, error)
 
     def interrupt(self) -> None:
         """Raise `Interrupted` in the call, once; nothing if it has ended."""

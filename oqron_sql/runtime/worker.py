@@ -197,6 +197,8 @@ class Worker:
 
         Raises:
             ConfigurationError: it works already.
+            OSError, RuntimeError: the system had no thread or no files for the heartbeat; it can be
+                started again.
         """
         self._refuse_at_work()
         if not self._handlers.names:
@@ -204,10 +206,9 @@ class Worker:
         store = awaitable(self.store)
         waking = waking_of(self.store, self._waking)
         self._closing = self._failure = None
-        self._crew = Crew(
-            store, self._handlers, self._strategies, self._plan, waking, failed=self._fail
-        )
-        self._crew.start()
+        crew = Crew(store, self._handlers, self._strategies, self._plan, waking, failed=self._fail)
+        await crew.start()
+        self._crew = crew
         logger.info("%r works with %r, %d at a time", self, self._handlers, self._plan.concurrency)
 
     async def close(self, grace: Span | None = None) -> None:
