@@ -279,3 +279,23 @@ def test_a_transaction_is_left_to_the_process_that_began_it(url: str) -> None:
             assert forked(leave_by_an_error) == "LookupError: mine"
             joined.save_job(QUEUE, job())
         assert store.count_jobs(QUEUE, JobState.WAITING) == 2
+
+
+@pytest.mark.parametrize("name", ["sqlite"])
+def test_a_transaction_that_cannot_begin_keeps_no_other_thread_waiting(url: str) -> None:
+    engine = sa.create_engine(url)
+    store = SQLStore(engine)
+    store.connect()
+
+    def refuse(_: sa.Connection) -> None:
+        raise LookupError("not now")
+
+    sa.event.listen(engine, "begin", refuse)
+    with pytest.raises(LookupError), store.transaction():
+        pass
+    sa.event.remove(engine, "begin", refuse)
+    other = threading.Thread(target=lambda: store.save_job(QUEUE, job()), daemon=True)
+    other.start()
+    other.join(PATIENCE)
+    assert not other.is_alive()
+    engine.dispose()
