@@ -94,14 +94,14 @@ class Shell:
             StoreUnavailable: the database could not be reached, or its reply was lost.
             StoreClosed: the store is not connected.
         """
-        if self.closed:
-            raise StoreClosed(self.closed)
         if self.source.join is not None:
+            self._refuse_closed()
             return self._run_joined(body, self.source.join())
         told = ""
         for attempt in range(ATTEMPTS):
             try:
                 with self._turn or contextlib.nullcontext():
+                    self._refuse_closed()  # each time: a pool that was disposed would open again
                     result, tx = self._run_once(body)
             except Again as again:
                 last = attempt == ATTEMPTS - 1 or self._is_final(again)
@@ -116,6 +116,10 @@ class Shell:
                 self.tell(tx)
                 return result
         raise AssertionError("unreachable")
+
+    def _refuse_closed(self) -> None:
+        if self.closed:
+            raise StoreClosed(self.closed)
 
     def tell(self, tx: Tx) -> None:
         """Tell what was committed."""

@@ -10,7 +10,8 @@ import pytest
 import sqlalchemy as sa
 
 from oqron_sql import AsyncSQLStore, SQLStore
-from oqron_sql.errors import StoreUnavailable
+from oqron_sql.errors import StoreClosed, StoreUnavailable
+from oqron_sql.queries.tx import Contended, Tx
 from tests import servers
 from tests.conftest import installed
 from tests.servers import PASSWORD, Server, free_port
@@ -94,3 +95,21 @@ def test_who_was_let_in_once_asks_again(
     assert line.endswith('role "leaving" does not exist')
     store.disconnect()
     engine.dispose()
+
+
+def test_a_call_that_is_tried_again_does_not_open_a_store_that_was_closed(
+    postgresql: Server,
+) -> None:
+    store = SQLStore(postgresql.url("psycopg"), prefix="refusals_")
+    store.connect()
+    tried: list[Tx] = []
+
+    def disconnects(tx: Tx) -> None:
+        tried.append(tx)
+        tx.conn.invalidate()  # or it is left to the pool that disconnect() disposes
+        store.disconnect()
+        raise Contended
+
+    with pytest.raises(StoreClosed, match="after disconnect"):
+        store.run(disconnects)
+    assert len(tried) == 1
