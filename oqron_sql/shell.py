@@ -195,6 +195,9 @@ class Shell:
         try:
             self.source.dialect.check_writable(conn)
         except (DBAPIError, UnsupportedDatabase) as error:
+            if self.source.owned is not None:
+                # All that are pooled lead there: to leave them one by one may take every attempt.
+                conn.engine.pool._invalidate(conn.connection, error)
             conn.invalidate(error)
             raise Again(unknown=False) from error
         proving.saw(conn, may_write=True)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
@@ -10,6 +12,8 @@ import pytest
 from oqron_sql import SQLStore, new_job
 from oqron_sql.dialects import proving
 from oqron_sql.errors import StoreUnavailable
+from oqron_sql.queries.tx import Tx
+from oqron_sql.shell import ATTEMPTS
 from tests import servers
 from tests.conftest import installed
 from tests.servers import PASSWORD, Server
@@ -69,6 +73,24 @@ def test_an_idle_worker_leaves_it(store: SQLStore, monkeypatch: pytest.MonkeyPat
     before = demote(store)
     store.get_outlook(QUEUE)
     assert session(store) != before
+
+
+def test_more_stale_connections_than_attempts_are_left_at_once(
+    store: SQLStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each is a session of the server that was demoted; a new one leads to the primary."""
+    monkeypatch.setattr(proving, "PROVEN_FOR", 3600.0)
+    together = threading.Barrier(ATTEMPTS + 1)
+
+    def pooled(tx: Tx) -> None:
+        tx.conn.exec_driver_sql("SET default_transaction_read_only = on").close()
+        together.wait(30)
+
+    with ThreadPoolExecutor(ATTEMPTS + 1) as threads:
+        for each in [threads.submit(store.run, pooled) for _ in range(ATTEMPTS + 1)]:
+            each.result()
+    monkeypatch.setattr(proving, "PROVEN_FOR", 0.0)
+    assert store.save_job(QUEUE, new_job(QUEUE, "one"))
 
 
 def test_mariadb_is_left() -> None:
