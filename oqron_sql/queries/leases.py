@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -59,16 +58,18 @@ def extend_locks(tx: Tx, queue: str, jobs: Sequence[Job], duration: timedelta) -
     if not jobs:
         return []
     tx.begin()
-    locked = {row.seq: row for row in tx.conn.execute(_locking(tx, jobs, duration))}
+    locked = _found(tx, _locking(tx, jobs, duration))
     held = [locked[job.seq] for job in jobs if _is_held(job, locked.get(job.seq))]
     if held:
         until = held[0].until
         extending = _extending(tx.tables, [row.seq for row in held])
-        if tx.conn.execute(extending, {"until": until}).rowcount == len(jobs):
-            return [_extended(job, locked[job.seq], until) for job in jobs]
+        tx.conn.execute(extending, {"until": until})
+    passed = _passed_over(tx, [job for job in jobs if job.seq not in locked])
     return [
-        dataclasses.replace(each, skipped=not each.lost and job.seq not in locked)
-        for job, each in zip(jobs, _looked_up(tx, jobs), strict=True)
+        _extended(job, locked[job.seq], until)
+        if _is_held(job, locked.get(job.seq))
+        else _extension(job, locked.get(job.seq, passed.get(job.seq)), skipped=True)
+        for job in jobs
     ]
 
 
@@ -85,9 +86,25 @@ def _check(queue: str, jobs: Sequence[Job]) -> None:
 
 
 def _looked_up(tx: Tx, jobs: Sequence[Job]) -> list[Extension]:
-    query = tx.current(_standing(tx, jobs))
-    found = {row.seq: row for row in tx.conn.execute(query)}
+    found = _found(tx, tx.current(_standing(tx, jobs)))
     return [_extension(job, found.get(job.seq)) for job in jobs]
+
+
+def _passed_over(tx: Tx, jobs: Sequence[Job]) -> dict[int | None, Any]:
+    """Read rows that others hold, and do not wait as MariaDB would to read them as current.
+
+    A host's snapshot may be older than a lease, or the row gone: only those are waited for.
+    """
+    found = _found(tx, _standing(tx, jobs)) if jobs else {}
+    unsure = [job for job in jobs if not _is_held(job, found.get(job.seq))] if tx.joined else []
+    if not unsure:
+        return found
+    now = _found(tx, tx.current(_standing(tx, unsure)))
+    return found | {job.seq: now.get(job.seq) for job in unsure}
+
+
+def _found(tx: Tx, query: Select[Any]) -> dict[int | None, Any]:
+    return {row.seq: row for row in tx.conn.execute(query)}
 
 
 def _locking(tx: Tx, jobs: Sequence[Job], duration: timedelta) -> Select[Any]:
@@ -122,10 +139,10 @@ def _is_held(job: Job, row: Any) -> bool:
     return row is not None and row.lease == job.lease and row.locked_by is not None
 
 
-def _extension(job: Job, row: Any) -> Extension:
+def _extension(job: Job, row: Any, *, skipped: bool = False) -> Extension:
     if not _is_held(job, row):
         return Extension(job.id, job.lease, None)
-    return Extension(job.id, job.lease, row.lock_until, row.cancelled_at is not None)
+    return Extension(job.id, job.lease, row.lock_until, row.cancelled_at is not None, skipped)
 
 
 def _extended(job: Job, row: Any, until: datetime) -> Extension:

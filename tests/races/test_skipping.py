@@ -68,6 +68,34 @@ def test_who_holds_one_row_holds_up_no_other_lease(url: str) -> None:
         ]
 
 
+def test_a_hosts_transaction_does_not_wait_for_what_it_skips(url: str) -> None:
+    """It would for as long as the row is held: here, for ever."""
+    engine = sa.create_engine(url)
+
+    @sa.event.listens_for(engine, "connect")
+    def be_impatient(driver: Any, _: object) -> None:
+        name = engine.dialect.name
+        waiting = "lock_timeout = '1s'" if name == "postgresql" else "innodb_lock_wait_timeout = 1"
+        with driver.cursor() as cursor:
+            cursor.execute(f"SET SESSION {waiting}")
+        driver.commit()
+
+    with SQLStore(engine) as store:
+        store.save_bulk(QUEUE, [new_job(QUEUE, "one") for _ in range(3)])
+        leased = store.fetch_jobs(QUEUE, "me", MINUTE, 3)
+        store.remove_job(QUEUE, leased[2].id)
+        with holding(url, leased[1]), store.transaction() as joined:
+            told = joined.extend_locks(QUEUE, leased, HOUR)
+        assert [(each.lost, each.skipped) for each in told] == [
+            (False, False),
+            (False, True),
+            (True, False),
+        ]
+        assert told[0].lock_until == _until(store, leased[0])
+        assert told[1].lock_until == _until(store, leased[1]) == leased[1].lock_until
+    engine.dispose()
+
+
 def test_of_two_calls_at_once_one_says_that_it_extended_nothing(url: str) -> None:
     """The other one's end counts; nobody is told of more than what is written."""
     engine = sa.create_engine(url)
