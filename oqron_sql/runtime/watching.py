@@ -42,15 +42,21 @@ class Watch:
         self._timeout = timeout
         self._deadline = None if timeout is None else time.monotonic() + timeout
         self._ask_at = 0.0
-        self._end: StoreEvent | None = None
+        self._heard: StoreEvent | None = None  # its latest end
+        self._before: StoreEvent | None = None  # what was heard when it was last looked for
+        self._undone: StoreEvent | None = None  # an end after which it was seen alive: retried
         self._missed = 0
 
     def hear(self, event: StoreEvent) -> None:
         """Take note of an event, in whatever thread it is told."""
         if event.job_id == self.job_id:
             if event.type in _ENDS:
-                self._end = event
+                self._heard = event
             self.wake()
+
+    def look(self) -> None:
+        """Begin to look: what is seen is later than all that was heard."""
+        self._before = self._heard
 
     def ask_later(self) -> None:
         """Ask other processes for hints only if the job takes its time."""
@@ -83,10 +89,16 @@ class Watch:
     def settles(self, job: Job | None) -> bool:
         """Whether no more is to be learned than what was seen; that it is gone is seen twice."""
         if job is not None:
+            if job.state not in FINISHED:
+                self._undone = self._before
             return job.state in FINISHED
         self._missed += 1
         self.pause = LAST_PAUSE
         return self._end is not None or self._missed > 1
+
+    @property
+    def _end(self) -> StoreEvent | None:
+        return None if self._heard is self._undone else self._heard
 
     def result(self, job: Job | None) -> Any:
         """Return what the job came to; None may be one that was not to be kept.
@@ -99,11 +111,12 @@ class Watch:
             if job.state is JobState.COMPLETED:
                 return job.returnvalue
             raise JobFailed(self.queue, self.job_id, job.failed_reason or "")
-        if self._end is None:
+        end = self._end
+        if end is None:
             raise JobNotFound(self.queue, self.job_id)
-        if self._end.type is EventType.JOB_COMPLETED:
-            return self._end.data
-        raise JobFailed(self.queue, self.job_id, str(self._end.data))
+        if end.type is EventType.JOB_COMPLETED:
+            return end.data
+        raise JobFailed(self.queue, self.job_id, str(end.data))
 
 
 async def result_of(store: AsyncStore, queue: str, job_id: str, timeout: float | None) -> Any:
@@ -171,6 +184,7 @@ async def _looks(store: AsyncStore, watch: Watch) -> AsyncGenerator[Job | None, 
     with _listening(store, watch) as hinting:
         while True:
             news.clear()
+            watch.look()
             yield await store.get_job(watch.queue, watch.job_id)
             pause = watch.next_pause()
             if hinting is not None and watch.must_ask():
@@ -187,6 +201,7 @@ def _blocking_looks(store: Store, watch: Watch) -> Generator[Job | None, None, N
     with _listening(store, watch) as hinting:
         while True:
             news.clear()
+            watch.look()
             yield store.get_job(watch.queue, watch.job_id)
             pause = watch.next_pause()
             if hinting is not None and watch.must_ask():

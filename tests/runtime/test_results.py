@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from oqron_sql import AsyncStore, BlockingQueue, Complete, JobState, MemoryStore, Queue
-from oqron_sql.contract import Job
+from oqron_sql.contract import EventType, Job, StoreEvent
 from oqron_sql.errors import JobFailed, JobNotFound
 from oqron_sql.testing import StoreHarness
 from oqron_sql.testing.steps import PAYLOAD
@@ -58,6 +58,23 @@ async def test_a_job_that_ends_without_a_word_is_seen(
     await finish(await harness.another(), 42)
     assert await waiting == 42
     assert not store.has_subscribers(QUEUE)
+
+
+async def test_an_end_that_was_undone_is_not_told(store: AsyncStore, harness: StoreHarness) -> None:
+    """It was retried, and seen alive; how it ended then in another process, nobody here heard."""
+    job = await queue_of(store).add("job", PAYLOAD, remove_on_complete=True)
+    looking = Faulty(store)
+    waiting = asyncio.create_task(queue_of(looking).handle(job.id).result(10))
+    await until(lambda: looking.calls["get_job"] > 0)
+    failed = StoreEvent(
+        type=EventType.JOB_FAILED, queue_name=QUEUE, job_id=job.id, data="first time"
+    )
+    await store.publish(failed)
+    seen = looking.calls["get_job"] + 1
+    await until(lambda: looking.calls["get_job"] > seen)
+    await finish(await harness.another(), "fine")
+    with pytest.raises(JobNotFound):
+        await waiting
 
 
 async def test_what_ends_badly_is_told(store: AsyncStore, harness: StoreHarness) -> None:
