@@ -117,8 +117,7 @@ class Crew:
         floor = self._floor
         floor.stopped = True
         self._fetcher.stop()
-        await self._end("fetching", 0)
-        await self._fetcher.drain(max(self._plan.lease.total_seconds(), STOPPING))
+        await self._end("fetching", self._plan.lease.total_seconds())
         floor.withdraw()
         if not await self._rested(grace):
             for attempt in list(floor.held):

@@ -13,8 +13,6 @@ from oqron_sql.runtime.plan import Plan
 HORIZON = 0.1
 """How many seconds of work may be leased ahead, at the pace of the last moments."""
 MOST = 1000
-PATIENCE = 30.0
-"""How many seconds past its lease a fetch is waited for, as it may yet bring jobs."""
 
 
 class Fetcher:
@@ -31,6 +29,8 @@ class Fetcher:
         self.stopped = False
         self.came_short = False
         """Whether the last fetch got less than it asked for."""
+        self.asking = False
+        """Whether a fetch is under way, which may come short."""
         self.bounded = plan.limits.grouped or plan.limits.max_active is not None
         """Whether active jobs keep others from being fetched."""
         self._store, self._plan, self._floor = store, plan, floor
@@ -38,12 +38,6 @@ class Fetcher:
         self._prefetch = 0 if self.bounded else plan.prefetch
         self._most_held = 2 * (plan.concurrency * largest + self._prefetch)
         self._ended, self._counted_at = 0, time.monotonic()
-        self._fetching: asyncio.Task[None] | None = None
-
-    @property
-    def asking(self) -> bool:
-        """Whether a fetch is under way, which may come short."""
-        return self._fetching is not None and not self._fetching.done()
 
     def stop(self) -> None:
         """Fetch no more; a fetch that is under way ends first."""
@@ -51,54 +45,36 @@ class Fetcher:
         self.news.set()
         self._floor.room.set()
 
-    async def drain(self, seconds: float) -> None:
-        """Wait so long for the fetch that is under way, to hand back what it leases."""
-        if self._fetching is None:
-            return
-        await asyncio.wait({self._fetching}, timeout=seconds)
-        self._fetching.cancel()
-        await asyncio.wait({self._fetching})
-        error = None if self._fetching.cancelled() else self._fetching.exception()
-        if isinstance(error, Exception):
-            warn_of(error, "the last fetch failed")
-
     async def step(self) -> None:
-        """Fetch once, as soon as it is worth it; or wait on for a fetch that is late."""
-        if self._fetching is None:
-            await self.news.wait()
-            if self.stopped:
-                return
-            n = self._wanted()
-            if n <= 0:
-                self._floor.room.clear()
-                await self._floor.room.wait()
-                await asyncio.sleep(0)  # what ends in this turn of the loop makes room together
-                return
-            self.news.clear()
-            self._fetching = asyncio.create_task(self._fetch(n))
-        lease = self._plan.lease.total_seconds()
-        # Not cancelled when it is late: its jobs, once leased, would be dropped and taken for lost.
-        done, _ = await asyncio.wait({self._fetching}, timeout=lease)
-        if not done:
-            raise TimeoutError
-        fetched, self._fetching = self._fetching, None
-        await fetched
-
-    async def _fetch(self, n: int) -> None:
+        """Fetch once, as soon as it is worth it."""
+        await self.news.wait()
+        if self.stopped:
+            return
+        n = self._wanted()
+        if n <= 0:
+            self._floor.room.clear()
+            await self._floor.room.wait()
+            await asyncio.sleep(0)  # what ends in this turn of the loop makes room together
+            return
+        self.news.clear()
         plan, asked_at = self._plan, time.monotonic()
         lease = plan.lease.total_seconds()
-        async with asyncio.timeout(lease + PATIENCE):
-            jobs = await self._store.fetch_jobs(
-                plan.queue, plan.worker_id, plan.lease, n, plan.limits
-            )
+        self.asking = True
+        try:
+            async with asyncio.timeout(lease):
+                jobs = await self._store.fetch_jobs(
+                    plan.queue, plan.worker_id, plan.lease, n, plan.limits
+                )
+        finally:
+            self.asking = False
         self.came_short = len(jobs) < n
         if not self.came_short:
             self.news.set()  # there may be more
         if jobs and time.monotonic() - asked_at > lease / 2:
-            jobs = await self._admit_extended(jobs, asked_at, lease)
+            jobs = await self._admit_extended(jobs, lease)
         self._floor.admit(jobs, asked_at, lease)
 
-    async def _admit_extended(self, jobs: list[Job], fetched_at: float, lease: float) -> list[Job]:
+    async def _admit_extended(self, jobs: list[Job], lease: float) -> list[Job]:
         """Admit what can be extended after a fetch that had to wait; return what else is held.
 
         By our reckoning a lease counts from when it was asked for: without this a job would begin
@@ -110,10 +86,7 @@ class Fetcher:
                 found = await self._store.extend_locks(plan.queue, jobs, plan.lease)
         except Exception as error:  # noqa: BLE001 - the heartbeat tries it again, or fences them
             warn_of(error, "jobs that were long in coming could not be extended")
-            if time.monotonic() - fetched_at < lease:
-                return jobs
-            self._floor.refuse(jobs, fetched_at, lease)
-            return []
+            return jobs
         told = list(zip(jobs, found, strict=True))
         extended = [job for job, each in told if not (each.lost or each.skipped)]
         self._floor.admit(extended, asked_at, lease)

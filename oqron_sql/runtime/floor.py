@@ -91,13 +91,6 @@ class Floor:
         if self.ready and self._shedding is None:
             self._shedding = self._loop.call_later(PATIENCE, self._shed)
 
-    def refuse(self, jobs: Sequence[Job], asked_at: float, lease: float) -> None:
-        """Release `jobs`, whose leases may have run out before they could begin."""
-        for job in jobs:
-            attempt = Attempt(job, self._notebook, self._nobody, asked_at, lease)
-            self.held.add(attempt)
-            self._report(attempt, Release(job))
-
     def withdraw(self) -> None:
         """Release every job that has not begun."""
         while self.ready:

@@ -241,53 +241,6 @@ async def test_a_job_that_was_long_in_coming_is_extended_before_it_begins(
     assert (await ended(store, job.id)).lost_count == 0
 
 
-class LateFetch(Faulty):
-    """Its first fetch leases only after it was given up, or told to go on, and is seen through."""
-
-    def __init__(self, store: AsyncStore) -> None:
-        super().__init__(store)
-        self.go = asyncio.Event()
-
-    async def fetch_jobs(self, *args: Any, **kwargs: Any) -> Any:
-        fetching = asyncio.ensure_future(self._fetch(*args, **kwargs))
-        try:
-            return await asyncio.shield(fetching)
-        except asyncio.CancelledError:
-            self.go.set()
-            await fetching
-            raise
-
-    async def _fetch(self, *args: Any, **kwargs: Any) -> Any:
-        await self.go.wait()
-        return await self._store.fetch_jobs(*args, **kwargs)
-
-
-@pytest.mark.parametrize("closing", [False, True])
-async def test_a_fetch_that_outlasts_its_lease_drops_no_job(
-    store: AsyncStore, caplog: pytest.LogCaptureFixture, closing: bool
-) -> None:
-    """What it leases is run, or handed back by a worker that closes meanwhile."""
-    late = LateFetch(store)
-    queue, worker, gate = queue_of(store), worker_of(late, lease=0.5), Gate()
-    worker.handler()(gate)
-    gate.open()
-    job = await queue.add("job", PAYLOAD)
-    await worker.start()
-    await until(lambda: "fetching failed" in caplog.text)
-    if closing:
-        ending = asyncio.create_task(worker.close())
-        await asyncio.sleep(0.02)  # it is closing by then; if it is not, nothing is proved
-        late.go.set()
-        await ending
-        found = await in_state(store, job.id, JobState.WAITING)
-    else:
-        late.go.set()
-        assert await job.result(10) == PAYLOAD
-        await worker.close()
-        found = await ended(store, job.id)
-    assert found.lost_count == 0
-
-
 async def test_of_jobs_that_were_long_in_coming_only_those_begin_that_are_held(
     store: AsyncStore, harness: StoreHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
