@@ -225,7 +225,7 @@ async def test_a_job_that_was_long_in_coming_is_extended_before_it_begins(
     fetch = store.fetch_jobs
 
     async def fetch_late(*asked: Any) -> list[Job]:
-        await asyncio.sleep(1)
+        await asyncio.sleep(1)  # most of the lease: what is tried is a fetch that takes so long
         return await fetch(*asked)
 
     job = await queue.add("job", PAYLOAD)
